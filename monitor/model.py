@@ -149,8 +149,11 @@ class ModelFacts:
     prompt_usd: float | None = None
     completion_usd: float | None = None
     request_usd: float | None = None
+    worst_prompt_usd: float | None = None
+    worst_completion_usd: float | None = None
+    """The highest price that a token of the prompt, or of the answer, can have: cache writes, overrides, reasoning."""
     bounded: bool = True
-    """False when another price than those three is not zero: a worst case cannot be computed from tokens alone."""
+    """False when it is priced by something else too (an image, a page): tokens alone give no worst case."""
     context_length: int | None = None
     max_completion_tokens: int | None = None
     input_modalities: tuple[str, ...] = ()
@@ -206,7 +209,8 @@ class Intent:
     """What a request asks for.
 
     `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. `objections`
-    lists what could bill besides the models; `accepts_max_price` says that `provider.max_price` may be added and
+    lists what could bill besides the models; `by_reference` says that content is named by address or id, so that the
+    body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be added and
     the request brings none of its own.
     """
 
@@ -219,6 +223,7 @@ class Intent:
     prompt_bytes: int = 0
     max_output_tokens: int | None = None
     choices: int = 1
+    by_reference: bool = False
     accepts_max_price: bool = False
 
     @property

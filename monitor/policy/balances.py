@@ -1,0 +1,80 @@
+"""What a decision is made from: the figures that the ledger read in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from monitor.model import ModelFacts
+
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteWindow:
+    """The last minute's free requests of an account.
+
+    `blocking_at` is when the L-th newest of them was sent (L being the limit; None when fewer were): while that one
+    is inside the window, the window is full. `closed_until` comes from a 429 of OpenRouter's own.
+    """
+
+    limit: int
+    blocking_at: float | None = None
+    closed_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DayWindow:
+    """The UTC day's free requests of an account, in requests.
+
+    `attempts` is our own count, `uncounted` those of them that OpenRouter is known not to count. `server_used` was
+    read today from `/key`; `since_read` is what we sent since then, and shortly before (its counter lags).
+    """
+
+    limit: int
+    attempts: int = 0
+    uncounted: int = 0
+    server_used: int | None = None
+    since_read: int = 0
+    closed_until: float = 0.0
+
+    @property
+    def used(self) -> int:
+        """The day's use as far as it can be known: OpenRouter's own figure and what it cannot have seen yet.
+
+        Never less than what we ourselves sent and have no reason to think uncounted. Without a figure of
+        OpenRouter's, every attempt counts.
+        """
+        if self.server_used is None:
+            return self.attempts
+        return max(self.server_used + self.since_read, self.attempts - self.uncounted)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Dollars spent and reserved in the running UTC day and month, and what the key has left (None: not capped)."""
+
+    day_usd: float = 0.0
+    month_usd: float = 0.0
+    key_remaining_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balances:
+    """Everything a verdict depends on besides the intent and the settings.
+
+    `facts` holds the models of the request that the newest catalogue lists; `catalogue_age` is seconds since it was
+    fetched, None when there is none. `cooldowns` maps a model id, or "" for the account and "$" for its paid calls,
+    to epoch seconds. `apps` maps an app to its free requests today.
+    """
+
+    now: float
+    minute: MinuteWindow
+    day: DayWindow
+    facts: Mapping[str, ModelFacts] = field(default_factory=dict)
+    catalogue_age: float | None = None
+    cooldowns: Mapping[str, float] = _NOTHING
+    apps: Mapping[str, int] = field(default_factory=dict)
+    money: Money = Money()
+    paused: str | None = None
