@@ -1,0 +1,141 @@
+"""What a request asks for: every model that it may reach, and everything in it that could bill besides.
+
+All objections are collected, not only the first, so that one refusal tells the whole story. Whether an objection
+matters (only while only free calls are allowed) and whether the models are free is the policy's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.model import Endpoint, Intent, Objection, Reason
+from monitor.openrouter.bodies import Body, read_object
+from monitor.openrouter.modelids import judge_model
+from monitor.openrouter.reading import Reading
+from monitor.openrouter.unreadable import Unreadable
+from monitor.redact import redact
+
+_MEDIA = {Endpoint.IMAGES: "images", Endpoint.SPEECH: "speech", Endpoint.VIDEOS: "videos"}
+# OpenRouter's SDK 1.3 types `provider` of these as ProviderPreferences, which has `max_price`. `/completions` is not
+# typed there; the docs give it the routing fields of `/chat/completions`.
+_TAKE_MAX_PRICE = frozenset(
+    {
+        Endpoint.CHAT,
+        Endpoint.COMPLETIONS,
+        Endpoint.RESPONSES,
+        Endpoint.MESSAGES,
+        Endpoint.EMBEDDINGS,
+        Endpoint.RERANK,
+        Endpoint.DECISIONS,
+    }
+)
+# OpenRouter's SDK, batch submit body: the endpoints that a batch may be for.
+_BATCHED = {
+    "/v1/chat/completions": Endpoint.CHAT,
+    "/v1/responses": Endpoint.RESPONSES,
+    "/v1/messages": Endpoint.MESSAGES,
+    "/v1/embeddings": Endpoint.EMBEDDINGS,
+}
+_ADDS_TEXT = frozenset({Reason.PAID_PLUGIN, Reason.SERVER_TOOL, Reason.PRESET})
+_OPENROUTER_HEADER = "x-openrouter-"
+_FREE_HEADERS = (
+    "x-openrouter-metadata",
+    "x-openrouter-experimental-metadata",
+    "x-openrouter-cache",
+    "x-openrouter-title",
+    "x-openrouter-app",
+    "x-openrouter-categories",
+    "x-openrouter-monitor-",
+)
+
+
+def read_intent(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> Intent:
+    """What the request with this `body` asks of `endpoint`. Header names are lower-case. Never raises.
+
+    A body that cannot be read, or could be read in two ways, is an objection like any other.
+    """
+    objections = _judge_headers(headers)
+    if endpoint is Endpoint.UNKNOWN:
+        objections.append(Objection(Reason.ENDPOINT_UNKNOWN, "no endpoint that is known to run this request"))
+    try:
+        read = read_object(headers, body, form=endpoint is Endpoint.TRANSCRIPTIONS)
+    except Unreadable as why:
+        objections.append(Objection(Reason.BODY_UNREADABLE, f"the body cannot be judged: {why}"))
+        return Intent(endpoint, objections=tuple(objections), prompt_bytes=len(body))
+    reading = Reading(endpoint, read.raw, objections=objections)
+    if endpoint is Endpoint.BATCHES:
+        _read_batch(reading, read.value)
+    else:
+        reading.fields(read.value)
+    return _finish(reading, read)
+
+
+def _finish(reading: Reading, read: Body) -> Intent:
+    endpoint = reading.endpoint
+    if reading.model is None and not reading.names_model:
+        reading.object_to(Reason.MODEL_MISSING, "no model is named: the account's default may be a paid one")
+    models = [reading.model] if reading.model is not None else []
+    for name in dict.fromkeys(models + reading.fallbacks + reading.tool_models):
+        objection = judge_model(name)
+        if objection is not None:
+            reading.objections.append(objection)
+    if endpoint in _MEDIA:
+        reading.object_to(Reason.PAID_MODALITY, f"{_MEDIA[endpoint]} are billed by the piece, whatever tokens cost")
+    limits = [limit for limit in reading.limits if limit is not None]
+    known = limits and len(limits) == len(reading.limits)
+    return Intent(
+        endpoint=endpoint,
+        model=reading.model,
+        fallbacks=tuple(reading.fallbacks),
+        tool_models=tuple(reading.tool_models),
+        objections=tuple(dict.fromkeys(reading.objections)) if reading.objections else (),
+        stream=reading.stream,
+        prompt_bytes=len(read.raw),
+        max_output_tokens=max(limits) if known else None,
+        choices=reading.choices,
+        by_reference=_is_unbounded(reading),
+        accepts_max_price=read.plain and endpoint in _TAKE_MAX_PRICE and not reading.own_max_price,
+    )
+
+
+def _is_unbounded(reading: Reading) -> bool:
+    if reading.by_reference or reading.endpoint is Endpoint.TRANSCRIPTIONS:
+        return True
+    # A search, a tool or a preset puts text before the model that is not in the body.
+    return any(found.reason in _ADDS_TEXT for found in reading.objections)
+
+
+def _read_batch(reading: Reading, fields: dict[str, Any]) -> None:
+    endpoint, requests = fields.get("endpoint"), fields.get("requests")
+    inner = _BATCHED.get(endpoint) if isinstance(endpoint, str) else None
+    if inner is None or not isinstance(requests, list) or not requests:
+        reading.object_to(Reason.BODY_UNREADABLE, "the batch has no list of requests for a known endpoint")
+        return
+    reading.fields({name: value for name, value in fields.items() if name not in ("endpoint", "requests")})
+    model, choices = reading.model, 0
+    for request in requests:
+        body = request.get("body") if isinstance(request, dict) else None
+        if not isinstance(body, dict) or not request.keys() <= {"body", "custom_id"}:
+            reading.object_to(Reason.BODY_UNREADABLE, "a request of the batch has no body that can be judged")
+            continue
+        reading.model, reading.choices, reading.endpoint = None, 1, inner
+        before = len(reading.limits)
+        reading.fields(body)
+        if len(reading.limits) == before:
+            reading.limits.append(None)
+        if reading.model is not None and reading.model != model:
+            reading.fallbacks.append(reading.model)
+        choices += reading.choices
+    # Every request of a batch is answered: for the estimate that is as many choices of one request.
+    reading.model, reading.choices, reading.endpoint = model, max(1, choices), Endpoint.BATCHES
+
+
+def _judge_headers(headers: Mapping[str, str]) -> list[Objection]:
+    found: list[Objection] = []
+    for name in headers:
+        if name.startswith(_OPENROUTER_HEADER) and not name.startswith(_FREE_HEADERS):
+            found.append(
+                Objection(Reason.PAID_PLUGIN, f'the unknown header "{redact(name, limit=60)}" may add a paid service')
+            )
+    return found

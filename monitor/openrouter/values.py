@@ -1,0 +1,63 @@
+"""Reading single values of answers, in which every field may be missing or of another type than documented."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+def number(value: object) -> float | None:
+    """A finite float of a number or of a string that holds one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        result = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def count(value: object) -> int | None:
+    """A whole number that is not negative; None for anything else."""
+    if type(value) is int:
+        return value if value >= 0 else None
+    if isinstance(value, float) and math.isfinite(value) and value >= 0 and value == int(value):
+        return int(value)
+    return None
+
+
+def text(value: object) -> str | None:
+    """A string that is not empty; None for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
+def flag(value: object) -> bool | None:
+    """A boolean; None for anything else."""
+    return value if isinstance(value, bool) else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """An object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def instant(value: object) -> float | None:
+    """Epoch seconds of an ISO 8601 text (UTC unless it says otherwise); None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value.strip())
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def loads(raw: bytes | bytearray | memoryview | str) -> object:
+    """What a JSON text holds; None when it is none, or `null`."""
+    try:
+        return json.loads(raw if isinstance(raw, str) else bytes(raw).decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
