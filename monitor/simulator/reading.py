@@ -1,0 +1,186 @@
+"""Reads a request as a permissive server would: whatever could be meant is understood, and add-ons are found.
+
+The guard refuses what it does not understand; a server that shrugged and served it is the test of that.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.simulator.refusals import Refusal, plain
+
+Body = dict[str, Any]
+
+USE_TOOL = "use the tool"
+"""A last message with these words is answered by calling the first function of `tools`."""
+_TEXT_FIELDS = {
+    "chat": ("messages",),
+    "completions": ("prompt",),
+    "responses": ("instructions", "input"),
+    "messages": ("system", "messages"),
+    "embeddings": ("input",),
+    "rerank": ("query", "documents"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request asks for, as the server understood it."""
+
+    endpoint: str
+    path: str
+    body: Body
+    models: tuple[str, ...] = ()
+    """In the order in which they are tried; empty means the account's default."""
+    stream: bool = False
+    prompt: str = ""
+    last: str = ""
+    max_tokens: int | None = None
+    choices: int = 1
+    function: dict[str, Any] | None = None
+    """The function to call, when the conversation asks for one."""
+    files: int = 0
+    images: int = 0
+    max_price: dict[str, float] = field(default_factory=dict)
+
+
+def read_body(raw: bytes) -> Body | Refusal:
+    """The body as JavaScript reads it: the last duplicate key wins, a byte order mark is dropped, NaN is wrong."""
+    try:
+        body = json.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return plain(400, "Invalid JSON in request body", "400_json")
+    if not isinstance(body, dict):
+        return plain(400, "Expected an object in the request body", "400_json")
+    return body
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def read_ask(endpoint: str, path: str, body: Body) -> Ask | Refusal:
+    """What `body` asks of `endpoint`."""
+    models = _models(body)
+    if isinstance(models, Refusal):
+        return models
+    found = _Found()
+    for name in _TEXT_FIELDS.get(endpoint, ("prompt", "input", "messages", "text")):
+        found.walk(body.get(name))
+    if not found.texts and endpoint in ("chat", "messages", "responses"):
+        needed = "input" if endpoint == "responses" else "messages"
+        return plain(400, f'Input required: specify "{needed}"')
+    last = found.texts[-1] if found.texts else ""
+    provider = body.get("provider")
+    return Ask(
+        endpoint=endpoint,
+        path=path,
+        body=body,
+        models=models,
+        stream=bool(body.get("stream")),
+        prompt="\n".join(found.texts),
+        last=last,
+        max_tokens=_limit(body),
+        choices=max(1, _whole(body.get("n")) or 1) if endpoint in ("chat", "completions") else 1,
+        function=_function(body, last),
+        files=found.files,
+        images=found.images,
+        max_price=_max_price(provider.get("max_price") if isinstance(provider, dict) else None),
+    )
+
+
+def _models(body: Body) -> tuple[str, ...] | Refusal:
+    """`model`, then `models[]` or `fallbacks[]`, without repetition."""
+    asked: list[Any] = [body.get("model")]
+    for name in ("models", "fallbacks"):
+        listed = body.get(name)
+        if isinstance(listed, list):
+            asked += [each.get("model") if isinstance(each, dict) else each for each in listed]
+    named = [each for each in asked if each]
+    if not all(isinstance(each, str) for each in named):
+        return plain(400, "model: expected string", "400_json")
+    preset = body.get("preset")
+    if isinstance(preset, str) and preset:
+        named = [f"@preset/{preset.removeprefix('@preset/')}"]
+    return tuple(dict.fromkeys(named))
+
+
+class _Found:
+    """Text, files and images of a conversation, whatever the API's shape of it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.files = 0
+        self.images = 0
+
+    def walk(self, value: Any) -> None:
+        if isinstance(value, str):
+            self.texts.append(value)
+        elif isinstance(value, list):
+            for each in value:
+                self.walk(each)
+        elif isinstance(value, dict):
+            self._walk_object(value)
+
+    def _walk_object(self, value: dict[str, Any]) -> None:
+        kind = value.get("type")
+        if kind in ("file", "input_file", "document"):
+            self.files += 1
+        elif kind in ("image_url", "input_image", "image"):
+            self.images += 1
+        for name in ("content", "text", "output"):
+            if name in value:
+                self.walk(value[name])
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _limit(body: Body) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
+        found = _whole(body.get(name))
+        if found is not None and found > 0:
+            return found
+    return None
+
+
+def _max_price(given: Any) -> dict[str, float]:
+    """`provider.max_price`: USD per million tokens, per request, per image; numbers may stand as strings."""
+    limits: dict[str, float] = {}
+    for name, value in given.items() if isinstance(given, dict) else ():
+        try:
+            limits[name] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return limits
+
+
+def _function(body: Body, last: str) -> dict[str, Any] | None:
+    """The function that is to be called: named by `tool_choice`, or asked for in words."""
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        return None
+    functions = [found for found in map(_as_function, tools) if found is not None]
+    if not functions:
+        return None
+    choice = body.get("tool_choice")
+    wanted = (choice.get("function") or choice).get("name") if isinstance(choice, dict) else None
+    forced = choice == "required" or (isinstance(choice, dict) and choice.get("type") in ("any", "tool", "function"))
+    if choice == "none" or not (forced or USE_TOOL in last.lower()):
+        return None
+    return next((each for each in functions if each["name"] == wanted), functions[0])
+
+
+def _as_function(tool: Any) -> dict[str, Any] | None:
+    """A function tool of any of the three APIs as name and parameters."""
+    if not isinstance(tool, dict):
+        return None
+    nested = tool.get("function")
+    inner = nested if isinstance(nested, dict) else tool
+    kind = tool.get("type", "custom")
+    if kind not in ("function", "custom") or not isinstance(inner.get("name"), str):
+        return None
+    return {"name": inner["name"], "parameters": inner.get("parameters") or tool.get("input_schema") or {}}
