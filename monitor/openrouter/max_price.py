@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from json.decoder import scanstring
 
 _ZERO = {"prompt": "0", "completion": "0", "request": "0", "image": "0", "audio": "0"}
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -73,7 +72,7 @@ def _find_provider(text: str) -> tuple[int, int, bool]:
     while True:
         if text[at] != '"':
             raise ValueError("no key")
-        key, at = scanstring(text, at + 1, True)
+        key, at = _DECODER.raw_decode(text, at)
         at = _skip(text, at)
         if text[at] != ":":
             raise ValueError("no colon")

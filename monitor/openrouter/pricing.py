@@ -14,7 +14,15 @@ from typing import Any
 
 _CONDITIONS = frozenset({"min_prompt_tokens", "utc_start", "utc_end", "utc_days"})
 _PROMPT = frozenset(
-    "prompt audio image_token input_audio_cache input_cache_read input_cache_write input_cache_write_1h".split(" ")
+    {
+        "prompt",
+        "audio",
+        "image_token",
+        "input_audio_cache",
+        "input_cache_read",
+        "input_cache_write",
+        "input_cache_write_1h",
+    }
 )
 _COMPLETION = frozenset({"completion", "audio_output", "image_token", "internal_reasoning"})
 # Billed only when a request asks for it by a plugin or a tool, which is an objection of its own.
