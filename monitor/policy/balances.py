@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from monitor.model import ModelFacts
-
-_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class Balances:
     day: DayWindow
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
     catalogue_age: float | None = None
-    cooldowns: Mapping[str, float] = _NOTHING
+    cooldowns: Mapping[str, float] = field(default_factory=dict)
     apps: Mapping[str, int] = field(default_factory=dict)
     money: Money = Money()
     paused: str | None = None

@@ -1,0 +1,223 @@
+"""The entries that a reservation, a settlement and a look at the key make, inside the ledger's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.clock import day_of, month_start_day
+from monitor.config import Settings
+from monitor.model import Ending, Event, Intent, KeyFacts, LimitKind, Outcome, Tier
+from monitor.policy.admission import ACCOUNT, PAID_CALLS
+from monitor.policy.balances import Balances, DayWindow, MinuteWindow, Money
+from monitor.policy.budgets import has_budget
+from monitor.policy.corrections import LEARNED_LIMIT_SECONDS, correction_for
+from monitor.store.protocol import ALL_APPS, AccountState, Transaction
+
+if TYPE_CHECKING:
+    from monitor.ledger import Hold
+
+DEFAULT_PER_DAY = 50
+"""The day's limit until OpenRouter tells: 1000 is only for accounts that bought credits, and is never guessed."""
+
+COUNTER_LAG_SECONDS = 60.0
+"""`/key`'s counter may show what was true this long ago (observed 2 to more than 8 seconds; others say a minute)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The balances of one moment, and how old what was polled is."""
+
+    balances: Balances
+    refresh_due: bool
+    key_at: float | None
+    next_send: int
+
+
+def read(tx: Transaction, models: tuple[str, ...], settings: Settings, app: str, now: float) -> Books:
+    """Everything that a verdict depends on, read in one transaction."""
+    name = settings.account
+    account, catalogue, last_send, any_pause, any_cooldown = tx.standing(name)
+    if catalogue is not None and catalogue.source != settings.base_url:
+        # Another upstream's prices (a simulator's, say) must not vouch for this one's.
+        catalogue = None
+    day = day_of(now)
+    windows = tx.day_windows(name, day)
+    per_minute = minute_limit(account, settings, now)
+    full = last_send is not None and last_send >= per_minute > 0
+    blocking = tx.sent_at(name, last_send - per_minute + 1) if full and last_send else None
+    balances = Balances(
+        now=now,
+        minute=MinuteWindow(per_minute, blocking, account.minute_closed_until),
+        day=day_window(account, settings, windows.get(ALL_APPS, (0, 0)), now),
+        facts=tx.facts(models),
+        catalogue_age=None if catalogue is None else max(0.0, now - catalogue.fetched_at),
+        cooldowns=tx.cooldowns(name, (ACCOUNT, PAID_CALLS, *models)) if any_cooldown else {},
+        apps={app: attempts - uncounted for app, (attempts, uncounted) in windows.items() if app != ALL_APPS},
+        money=_money(tx, account, settings, now),
+        paused=tx.paused(app, now) if any_pause else None,
+    )
+    due = (
+        catalogue is None
+        or now - catalogue.fetched_at > settings.poll.models_seconds
+        or account.key_at is None
+        or now - account.key_at > settings.poll.key_seconds
+    )
+    return Books(balances, due, account.key_at, (last_send or 0) + 1)
+
+
+def _money(tx: Transaction, account: AccountState, settings: Settings, now: float) -> Money:
+    if not has_budget(settings.budget):
+        return Money(key_remaining_usd=account.key_remaining_usd)
+    return Money(
+        day_usd=tx.spent(settings.account, "day", day_of(now)),
+        month_usd=tx.spent(settings.account, "month", month_start_day(now)),
+        key_remaining_usd=account.key_remaining_usd,
+    )
+
+
+def minute_limit(account: AccountState, settings: Settings, now: float) -> int:
+    """Requests a minute: as set, or fewer if OpenRouter's own 429 lately named fewer."""
+    learned = account.minute_limit
+    if learned is None or now - account.minute_limit_at > LEARNED_LIMIT_SECONDS:
+        return settings.quota.per_minute
+    return min(learned, settings.quota.per_minute)
+
+
+def day_window(account: AccountState, settings: Settings, own: tuple[int, int], now: float) -> DayWindow:
+    """The UTC day's window from our own count and OpenRouter's last figure, if that is of today."""
+    attempts, uncounted = own
+    of_today = account.server_at is not None and day_of(account.server_at) == day_of(now)
+    limits = [limit for limit in (settings.quota.per_day, account.server_limit) if limit is not None]
+    return DayWindow(
+        limit=min(limits, default=DEFAULT_PER_DAY),
+        attempts=attempts,
+        uncounted=uncounted,
+        server_used=account.server_used if of_today else None,
+        since_read=max(0, attempts - account.server_base) if of_today else 0,
+        closed_until=account.day_closed_until,
+    )
+
+
+def tier_of(intent: Intent, balances: Balances) -> Tier:
+    """The tier of an attempt that no verdict vouched for: only what the catalogue says of the model."""
+    facts = balances.facts.get(intent.model or "")
+    return Tier.UNKNOWN if facts is None else facts.tier
+
+
+def move_money(tx: Transaction, account: str, at: float, *, usd: float, reserved_usd: float) -> None:
+    """Book dollars spent and reserved in the day and the month of `at`."""
+    tx.spend(account, "day", day_of(at), usd=usd, reserved_usd=reserved_usd)
+    tx.spend(account, "month", month_start_day(at), usd=usd, reserved_usd=reserved_usd)
+
+
+def settle(tx: Transaction, hold: Hold, ending: Ending, settings: Settings, at: float) -> None:
+    """Book how an attempt ended: its row, the totals, the money, and what its answer taught. Idempotent."""
+    call = hold.call
+    cost = ending.usage.cost_usd
+    if cost is None and call.estimate_usd > 0 and _may_have_billed(ending):
+        cost = call.estimate_usd
+    tier = Tier.PAID if cost else call.tier
+    seconds = max(0.0, at - call.started_at)
+    first = tx.close_call(hold.row, ending, tier=tier, cost_usd=cost, at=at, ms=seconds * 1000.0)
+    if not first and (
+        ending.outcome is Outcome.ABANDONED
+        or not tx.amend_call(hold.row, ending, tier=tier, cost_usd=cost, at=at, ms=seconds * 1000.0)
+    ):
+        return
+    tx.add_totals(call, ending, tier=tier, cost_usd=cost, seconds=seconds, again=not first)
+    reserved = -call.estimate_usd if first else 0.0
+    spent = cost or 0.0
+    if not first:
+        spent -= call.estimate_usd  # the sweep booked the estimate
+    if spent or reserved:
+        move_money(tx, call.account, call.started_at, usd=spent, reserved_usd=reserved)
+    if cost and call.tier is Tier.FREE:
+        note = f"OpenRouter billed ${cost:g} for a request that was judged free (call {call.call_id})"
+        tx.add_event(Event(at, "spend_seen", call.model or "", None, f"{cost:g}", note))
+    _learn(tx, hold, ending, settings, at)
+
+
+def _may_have_billed(ending: Ending) -> bool:
+    """Whether an attempt without a reported cost may have cost its estimate: all but clear refusals."""
+    return ending.outcome not in (Outcome.RATE_LIMITED, Outcome.CLIENT_ERROR, Outcome.REFUSED)
+
+
+def _learn(tx: Transaction, hold: Hold, ending: Ending, settings: Settings, at: float) -> None:
+    call = hold.call
+    if ending.limit is None:
+        if hold.cooled and ending.outcome is Outcome.SUCCESS and call.model:
+            tx.warm_up(call.account, call.model)
+        return
+    account = tx.account(call.account)
+    believed = minute_limit(account, settings, at)
+    strikes = tx.strikes(call.account, call.model or "")
+    correction = correction_for(ending.limit, model=call.model, now=at, strikes=strikes, minute_limit=believed)
+    if correction.cool is not None:
+        tx.cool_down(call.account, *correction.cool, at)
+    if correction.uncounted and call.counted:
+        tx.not_counted(call.account, call.app, hold.day)
+    if correction.account:
+        changes = dict(correction.account)
+        if ending.limit.kind is LimitKind.FREE_DAILY:
+            changes |= _day_is_spent(tx, account, call.account, ending, at)
+        tx.save_account(call.account, changes)
+        if "minute_limit" in changes:
+            after = str(ending.limit.limit)
+            tx.add_event(
+                Event(at, "minute_limit_differs", call.account, str(believed), after, "by a 429 of OpenRouter")
+            )
+
+
+def _day_is_spent(tx: Transaction, account: AccountState, name: str, ending: Ending, at: float) -> dict[str, object]:
+    """OpenRouter says that the day is spent: whatever we did not send ourselves was used elsewhere."""
+    attempts, uncounted = tx.day_windows(name, day_of(at)).get(ALL_APPS, (0, 0))
+    limit = ending.limit.limit if ending.limit and ending.limit.limit is not None else account.server_limit
+    if account.day_closed_until <= at:
+        note = f"OpenRouter refused a free request with {attempts} sent from here"
+        tx.add_event(Event(at, "day_spent", name, None, None if limit is None else str(limit), note))
+    if limit is None:
+        return {}
+    elsewhere = max(0, limit - (attempts - uncounted))
+    return {"server_used": limit, "server_at": at, "server_base": attempts, "elsewhere": elsewhere}
+
+
+def release(tx: Transaction, hold: Hold, ending: Ending, at: float) -> None:
+    """Give back what an attempt took that never reached OpenRouter. Idempotent."""
+    call = hold.call
+    seconds = max(0.0, at - call.started_at)
+    if not tx.close_call(hold.row, ending, tier=call.tier, cost_usd=0.0, at=at, ms=seconds * 1000.0):
+        return
+    tx.add_totals(call, ending, tier=call.tier, cost_usd=0.0, seconds=seconds)
+    if call.counted:
+        tx.give_back_free(call.account, call.app, hold.day, hold.send)
+    if call.estimate_usd > 0:
+        move_money(tx, call.account, call.started_at, usd=0.0, reserved_usd=-call.estimate_usd)
+
+
+def note_key(
+    tx: Transaction, account: str, facts: KeyFacts | None, *, asked_at: float, error: str | None = None
+) -> None:
+    """Book a look at `/key`: OpenRouter's own count of the day, what was used elsewhere, and the key's money."""
+    tx.save_key(account, facts, asked_at, None if error is None else error[:200])
+    if facts is None or facts.free_used is None:
+        return
+    state = tx.account(account)
+    attempts, _ = tx.day_windows(account, day_of(asked_at)).get(ALL_APPS, (0, 0))
+    in_lag = min(attempts, tx.sends_since(account, asked_at - COUNTER_LAG_SECONDS))
+    changes: dict[str, object] = {
+        "server_used": facts.free_used,
+        "server_at": asked_at,
+        "server_base": attempts - in_lag,
+        "elsewhere": max(0, facts.free_used - attempts),
+    }
+    if facts.free_limit is not None:
+        changes["server_limit"] = facts.free_limit
+        settled_down = asked_at >= state.day_closed_at + COUNTER_LAG_SECONDS
+        if settled_down and facts.free_used < facts.free_limit:
+            # Credits were bought, or the day's 429 was about something that has passed.
+            changes["day_closed_until"] = 0.0
+        if state.server_limit is not None and state.server_limit != facts.free_limit:
+            before, after = str(state.server_limit), str(facts.free_limit)
+            tx.add_event(Event(asked_at, "tier_changed", account, before, after, "free requests a day"))
+    tx.save_account(account, changes)

@@ -1,0 +1,261 @@
+"""Reserve, settle, release: every attempt is booked before it leaves and settled after it returns.
+
+Each is one short write transaction, so no two processes can take the same last request. What a process that died left
+open is settled by a sweep. The decision itself is `policy.admit`; here it gets its figures and its effects.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass, replace
+
+from monitor import bookings
+from monitor.clock import Clock, day_of
+from monitor.config import Settings
+from monitor.errors import StoreError, StoreUnreachable
+from monitor.model import Action, Ending, Intent, KeyFacts, Mode, Outcome, Reason, Tier, Verdict
+from monitor.policy.admission import admit, takes_free_quota
+from monitor.redact import redact
+from monitor.store.protocol import OpenCall, Store, Transaction
+
+LEASE_SECONDS = 900.0
+"""How long a hold stands without a sign of life. A stream renews it while bytes flow."""
+
+SWEEP_SECONDS = 30.0
+SWEEP_BATCH = 100
+LEFT_OVER_LIMIT = 10_000
+KEY_FIGURES_SECONDS = 60.0
+"""A refusal for the day's limit is not given on figures of OpenRouter's older than this, if new ones can be had."""
+
+log = logging.getLogger("monitor.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One attempt that wants to leave: who asks for what, and which try of which call it is."""
+
+    intent: Intent
+    app: str
+    call_id: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What the caller would still do rather than be refused: wait `seconds`, or fetch what is missing."""
+
+    seconds: float = 0.0
+    fetch_catalogue: bool = False
+    fetch_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What was taken for an attempt in flight; give it to `settle` or `release`, once."""
+
+    row: int
+    call: OpenCall
+    day: int
+    send: int | None = None
+    cooled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict, and the hold when the attempt may leave.
+
+    `deferred`: nothing was recorded, for the caller has the patience to change the outcome. `refresh_due`: the
+    catalogue or the key's figures are usable but due for a fetch in the background.
+    """
+
+    verdict: Verdict
+    hold: Hold | None = None
+    deferred: bool = False
+    refresh_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOver:
+    hold: Hold
+    ending: Ending
+    at: float
+    sent: bool
+
+
+class Ledger:
+    """The books of one account. Safe for threads and for any number of processes on one store."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self.store = store
+        self.settings = settings
+        self.clock = clock
+        self._next_sweep = 0.0
+        self._left_over: deque[_LeftOver] = deque(maxlen=LEFT_OVER_LIMIT)
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {self.settings.account!r} in {self.store!r}>"
+
+    def reserve(self, ask: Ask, patience: Patience = Patience()) -> Decision:
+        """Judge an attempt and, if it may leave, take what it needs. A refusal is recorded, unless it is deferred.
+
+        Raises StoreUnreachable or StoreDamaged; then nothing was taken and the attempt must not leave.
+        """
+        self._housekeeping()
+        models = ask.intent.models
+        now = self.clock.now()
+        with self.store.transaction() as tx:
+            books = bookings.read(tx, models, self.settings, ask.app, now)
+            if self.settings.guard.mode is Mode.OFF:
+                verdict = Verdict(Action.ADMIT)
+            else:
+                verdict = admit(ask.intent, books.balances, self.settings, ask.app)
+            if verdict.action is Action.ADMIT or self.settings.guard.mode is not Mode.ENFORCE:
+                return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
+            if self._worth_waiting(verdict, patience, books, now):
+                return Decision(verdict, deferred=True, refresh_due=books.refresh_due)
+            self._record_refusal(tx, ask, verdict, now)
+            return Decision(replace(verdict, action=Action.REFUSE), refresh_due=books.refresh_due)
+
+    def settle(self, hold: Hold, ending: Ending, *, block: bool = True) -> None:
+        """Book how the attempt ended. Idempotent; never raises: what cannot be written now is kept and written later.
+
+        With `block=False` it never waits for another transaction of this process: for finalizers.
+        """
+        self._close(_LeftOver(hold, ending, self.clock.now(), sent=True), block=block)
+
+    def release(self, hold: Hold, ending: Ending) -> None:
+        """Give back what was taken: no connection was made, so nothing can have been counted or billed.
+
+        Idempotent and never raising, as `settle`.
+        """
+        self._close(_LeftOver(hold, ending, self.clock.now(), sent=False))
+
+    def renew(self, hold: Hold) -> None:
+        """Keep the hold of an attempt that shows signs of life. Never raises."""
+        try:
+            with self.store.transaction() as tx:
+                tx.renew(hold.row, self.clock.now() + LEASE_SECONDS)
+        except StoreError as exc:
+            log.warning("the hold of call %s could not be renewed: %s", hold.call.call_id, exc)
+
+    def sweep(self) -> int:
+        """Settle the holds whose lease ran out, at their estimate: they may have been billed. Returns how many."""
+        now, swept = self.clock.now(), 0
+        while True:
+            with self.store.transaction() as tx:
+                rows = tx.expired(now, SWEEP_BATCH)
+                for row in rows:
+                    ending = Ending(Outcome.ABANDONED, error="the process that sent it ended, or lost it")
+                    bookings.settle(tx, Hold(row.id, row.call, day_of(row.call.started_at)), ending, self.settings, now)
+            swept += len(rows)
+            if len(rows) < SWEEP_BATCH:
+                return swept
+
+    def note_key(self, facts: KeyFacts | None, *, asked_at: float, error: str | None = None) -> None:
+        """Book what `/key` said, or why it said nothing. `asked_at`: epoch seconds when the request was sent.
+
+        Raises StoreUnreachable or StoreDamaged.
+        """
+        with self.store.transaction() as tx:
+            bookings.note_key(tx, self.settings.account, facts, asked_at=asked_at, error=error)
+
+    def write_left_over(self) -> int:
+        """Write what could not be written before; returns how much of it still cannot. Never raises."""
+        for _ in range(len(self._left_over)):
+            entry = self._left_over.popleft()
+            try:
+                self._write(entry)
+            except StoreError:
+                self._left_over.appendleft(entry)
+                break
+        return len(self._left_over)
+
+    def _close(self, entry: _LeftOver, *, block: bool = True) -> None:
+        try:
+            self._write(entry, block=block)
+        except StoreError as exc:
+            self._left_over.append(entry)
+            if block:
+                # The answer must reach the app all the same; the row stays open, so the cost is not forgotten.
+                log.warning("the end of call %s could not be booked now: %s", entry.hold.call.call_id, exc)
+
+    def _write(self, entry: _LeftOver, *, block: bool = True) -> None:
+        with self.store.transaction(block=block) as tx:
+            if entry.sent:
+                bookings.settle(tx, entry.hold, entry.ending, self.settings, entry.at)
+            else:
+                bookings.release(tx, entry.hold, entry.ending, entry.at)
+
+    def _housekeeping(self) -> None:
+        if self._left_over:
+            self.write_left_over()
+        if self.clock.monotonic() >= self._next_sweep:
+            self._next_sweep = self.clock.monotonic() + SWEEP_SECONDS
+            self.sweep()
+
+    def _worth_waiting(self, verdict: Verdict, patience: Patience, books: bookings.Books, now: float) -> bool:
+        if verdict.action is Action.DELAY:
+            return verdict.delay <= patience.seconds
+        if verdict.reason is Reason.CATALOGUE_STALE:
+            return patience.fetch_catalogue
+        if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
+            return books.key_at is None or now - books.key_at > KEY_FIGURES_SECONDS
+        return False
+
+    def _take(self, tx: Transaction, ask: Ask, verdict: Verdict, books: bookings.Books, now: float) -> Hold:
+        shadowed = verdict.reason if verdict.action is not Action.ADMIT else None
+        counted = takes_free_quota(ask.intent, books.balances)
+        tier = verdict.tier
+        if shadowed is not None or self.settings.guard.mode is Mode.OFF:
+            tier = bookings.tier_of(ask.intent, books.balances)
+        call = self._call(ask, now, tier=tier, reason=shadowed, estimate=verdict.estimate_usd, counted=counted)
+        row = tx.open_call(call)
+        send = books.next_send if counted else None
+        if send is not None:
+            tx.take_free(call.account, ask.app, day_of(now), now, send, self.settings.quota.per_minute)
+        if call.estimate_usd > 0:
+            bookings.move_money(tx, call.account, now, usd=0.0, reserved_usd=call.estimate_usd)
+        if shadowed is not None:
+            tx.count_refusal(ask.app, shadowed, shadow=True)
+        return Hold(row, call, day_of(now), send, cooled=bool(books.balances.cooldowns))
+
+    def _record_refusal(self, tx: Transaction, ask: Ask, verdict: Verdict, now: float) -> None:
+        assert verdict.reason is not None
+        call = self._call(ask, now, tier=Tier.UNKNOWN, reason=verdict.reason)
+        tx.record_refusal(replace(call, lease_until=None), now, redact(verdict.detail))
+        tx.count_refusal(ask.app, verdict.reason, shadow=False)
+
+    def _call(
+        self,
+        ask: Ask,
+        now: float,
+        *,
+        tier: Tier,
+        reason: Reason | None = None,
+        estimate: float = 0.0,
+        counted: bool = False,
+    ) -> OpenCall:
+        model = ask.intent.model
+        return OpenCall(
+            started_at=now,
+            app=ask.app,
+            account=self.settings.account,
+            endpoint=ask.intent.endpoint,
+            # An id that nobody vouches for may be anything that was put there by mistake, a key for instance.
+            model=model if model is None or tier is Tier.FREE else redact(model, limit=200),
+            tier=tier,
+            stream=ask.intent.stream,
+            attempt=ask.attempt,
+            call_id=ask.call_id,
+            reason=reason,
+            estimate_usd=estimate,
+            counted=counted,
+            lease_until=now + LEASE_SECONDS,
+        )
+
+
+def store_refusal(exc: StoreError) -> Verdict:
+    """The verdict when the store cannot be reached: nothing leaves unrecorded."""
+    detail = str(exc) if isinstance(exc, StoreUnreachable) else exc.message
+    return Verdict(Action.REFUSE, reason=Reason.STORE_UNAVAILABLE, detail=detail, hint=exc.hint)

@@ -1,0 +1,18 @@
+"""The only SQL in the package: one protocol, and the engines that keep it."""
+
+from __future__ import annotations
+
+from monitor.errors import ConfigError
+from monitor.store.protocol import Store
+from monitor.store.sqlite import SQLiteStore
+
+__all__ = ["SQLiteStore", "Store", "open_store"]
+
+
+def open_store(where: str) -> SQLiteStore:
+    """The store at a path. Nothing is opened or created before its first use. Raises ConfigError."""
+    if "://" in where:
+        raise ConfigError(
+            f"the store {where.split('://')[0]}://… is not supported by this version.", hint="Give a file's path."
+        )
+    return SQLiteStore(where)

@@ -1,0 +1,39 @@
+"""The default engine: one SQLite file that any number of processes on this machine share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from monitor.store.sqlite.calls import CallRows
+from monitor.store.sqlite.connection import Connection, WriteTransaction
+from monitor.store.sqlite.quota import QuotaRows
+from monitor.store.sqlite.world import WorldRows
+
+
+class SQLiteTransaction(CallRows, QuotaRows, WorldRows):
+    """Every statement that a transaction of the ledger is made of."""
+
+    __slots__ = ()
+
+
+class SQLiteStore:
+    """A store in one file. Opened on first use; safe for threads, processes and `fork()`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.connection: Connection[SQLiteTransaction] = Connection(path, SQLiteTransaction)
+
+    def __repr__(self) -> str:
+        return f"<SQLiteStore {self.path}>"
+
+    @property
+    def path(self) -> Path:
+        return self.connection.path
+
+    def transaction(self, *, block: bool = True) -> WriteTransaction[SQLiteTransaction]:
+        """One write transaction. Raises StoreUnreachable or StoreDamaged; nothing was written then."""
+        return self.connection.transaction(block=block)
+
+    def close(self) -> None:
+        """Release the file; the next use opens it again."""
+        self.connection.close()

@@ -1,0 +1,194 @@
+"""The call log: one row an attempt, open while it is in flight. Raw sqlite3: this is the path of every call."""
+
+from __future__ import annotations
+
+from monitor.model import Ending, Reason, Tier
+from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, bucket
+from monitor.store.protocol import OpenCall, OpenRow
+from monitor.store.sqlite.rows import Rows
+
+
+class CallRows(Rows):
+    """Opening, settling and counting attempts."""
+
+    __slots__ = ()
+
+    def open_call(self, call: OpenCall) -> int:
+        """Write the row of an attempt that is about to leave; with `lease_until` it is a hold."""
+        return self._insert_call(call, "in_flight", None, None)
+
+    def record_refusal(self, call: OpenCall, at: float, error: str) -> int:
+        """Write the row of an attempt that was refused and never left."""
+        return self._insert_call(call, "refused", at, error)
+
+    def _insert_call(self, call: OpenCall, outcome: str, ended_at: float | None, error: str | None) -> int:
+        cursor = self._db.execute(
+            "INSERT INTO calls (started_at, ended_at, app, account, endpoint, model_requested, tier, stream, attempt,"
+            " call_id, outcome, reason, estimated_cost_usd, error, counted, lease_until)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                call.started_at,
+                ended_at,
+                call.app,
+                call.account,
+                call.endpoint,
+                call.model,
+                call.tier,
+                call.stream,
+                call.attempt,
+                call.call_id,
+                outcome,
+                call.reason,
+                call.estimate_usd,
+                error,
+                call.counted,
+                call.lease_until,
+            ),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def close_call(self, row: int, ending: Ending, *, tier: Tier, cost_usd: float | None, at: float, ms: float) -> bool:
+        """Settle an open row. False when it was settled before, by whoever came first."""
+        return self._update_call(row, ending, tier, cost_usd, at, ms, " AND lease_until IS NOT NULL")
+
+    def amend_call(self, row: int, ending: Ending, *, tier: Tier, cost_usd: float | None, at: float, ms: float) -> bool:
+        """Put the truth in place of what a sweep had to assume. False when the row holds a true ending already."""
+        return self._update_call(row, ending, tier, cost_usd, at, ms, " AND outcome = 'abandoned'")
+
+    def _update_call(
+        self, row: int, ending: Ending, tier: Tier, cost_usd: float | None, at: float, ms: float, condition: str
+    ) -> bool:
+        usage = ending.usage
+        cursor = self._db.execute(
+            "UPDATE calls SET ended_at = ?, model_served = ?, provider = ?, tier = ?, generation_id = ?, status = ?,"
+            " outcome = ?, limit_kind = ?, prompt_tokens = ?, completion_tokens = ?, cached_tokens = ?,"
+            " reasoning_tokens = ?, cost_usd = ?, duration_ms = ?, ttft_ms = ?, error = ?, lease_until = NULL"
+            f" WHERE id = ?{condition}",
+            (
+                at,
+                ending.model_served,
+                ending.provider,
+                tier,
+                ending.generation_id,
+                ending.status,
+                ending.outcome,
+                ending.limit.kind if ending.limit else None,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.reasoning_tokens,
+                cost_usd,
+                ms,
+                None if ending.ttft is None else ending.ttft * 1000.0,
+                ending.error,
+                row,
+            ),
+        )
+        return cursor.rowcount == 1
+
+    def add_totals(
+        self, call: OpenCall, ending: Ending, *, tier: Tier, cost_usd: float | None, seconds: float, again: bool = False
+    ) -> None:
+        """Add an ended attempt to the sums that a scrape reads. `again`: it was counted before, add only its usage."""
+        usage, once = ending.usage, 0 if again else 1
+        steps = ""
+        if not again:
+            duration = f"d{bucket(seconds, DURATION_BOUNDS):02}"
+            steps = f", {duration} = {duration} + 1, duration_seconds = duration_seconds + :seconds"
+            if ending.ttft is not None:
+                ttft = f"t{bucket(ending.ttft, TTFT_BOUNDS):02}"
+                steps += f", {ttft} = {ttft} + 1, ttft_seconds = ttft_seconds + :ttft"
+        values = {
+            "app": call.app,
+            "model": call.model or "",
+            "tier": tier,
+            "code": "none" if ending.status is None else str(ending.status),
+            "outcome": ending.outcome,
+            "kind": ending.limit.kind if ending.limit else "",
+            "once": once,
+            "first": once if call.attempt == 1 else 0,
+            "prompt": usage.prompt_tokens or 0,
+            "completion": usage.completion_tokens or 0,
+            "cached": usage.cached_tokens or 0,
+            "reasoning": usage.reasoning_tokens or 0,
+            "cost": cost_usd or 0.0,
+            "seconds": seconds,
+            "ttft": ending.ttft,
+        }
+        update = (
+            "UPDATE totals SET n = n + :once, calls = calls + :first, prompt_tokens = prompt_tokens + :prompt,"
+            " completion_tokens = completion_tokens + :completion, cached_tokens = cached_tokens + :cached,"
+            f" reasoning_tokens = reasoning_tokens + :reasoning, cost_usd = cost_usd + :cost{steps}"
+            " WHERE app = :app AND model = :model AND tier = :tier AND code = :code AND outcome = :outcome"
+            " AND kind = :kind"
+        )
+        if self._db.execute(update, values).rowcount == 0:
+            self._db.execute(
+                "INSERT INTO totals (app, model, tier, code, outcome, kind)"
+                " VALUES (:app, :model, :tier, :code, :outcome, :kind)",
+                values,
+            )
+            self._db.execute(update, values)
+
+    def count_refusal(self, app: str, reason: Reason, *, shadow: bool) -> None:
+        self._db.execute(
+            "INSERT INTO refusals (app, reason, shadow, n) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1",
+            (app, reason, shadow),
+        )
+
+    def renew(self, row: int, lease_until: float) -> None:
+        """Keep the hold of a call that is still running."""
+        self._db.execute(
+            "UPDATE calls SET lease_until = ? WHERE id = ? AND lease_until IS NOT NULL", (lease_until, row)
+        )
+
+    def expired(self, now: float, limit: int) -> list[OpenRow]:
+        """Holds whose lease has run out: their process died, or lost them."""
+        rows = self._db.execute(
+            "SELECT id, started_at, app, account, endpoint, model_requested, tier, stream, attempt, call_id, reason,"
+            " estimated_cost_usd, counted, lease_until FROM calls WHERE lease_until < ? ORDER BY lease_until LIMIT ?",
+            (now, limit),
+        ).fetchall()
+        return [_open_row(row) for row in rows]
+
+    def keep_bodies(self, row: int, request: str | None, answer: str | None) -> None:
+        self._db.execute(
+            "INSERT INTO bodies (call, request, answer) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " request = ifnull(excluded.request, request), answer = ifnull(excluded.answer, answer)",
+            (row, request, answer),
+        )
+
+
+def _open_row(row: tuple[object, ...]) -> OpenRow:
+    (
+        row_id,
+        started_at,
+        app,
+        account,
+        endpoint,
+        model,
+        tier,
+        stream,
+        attempt,
+        call_id,
+        reason,
+        estimate,
+        counted,
+        lease,
+    ) = row
+    call = OpenCall(
+        started_at=float(started_at),  # type: ignore[arg-type]
+        app=str(app),
+        account=str(account),
+        endpoint=str(endpoint),
+        model=None if model is None else str(model),
+        tier=Tier(str(tier)),
+        stream=bool(stream),
+        attempt=int(attempt),  # type: ignore[call-overload]
+        call_id=str(call_id),
+        reason=None if reason is None else Reason(str(reason)),
+        estimate_usd=float(estimate or 0.0),  # type: ignore[arg-type]
+        counted=bool(counted),
+        lease_until=float(lease),  # type: ignore[arg-type]
+    )
+    return OpenRow(id=int(row_id), call=call)  # type: ignore[call-overload]
