@@ -7,8 +7,10 @@ they hold nothing of interest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from monitor.model import Ending, Endpoint, LimitHit, LimitKind, Outcome
 from monitor.openrouter.decoding import Undecodable, decoder
@@ -22,6 +24,10 @@ from monitor.redact import redact
 _MAX_TEXT = 1024 * 1024
 _MEDIA_TYPES = ("audio/", "image/", "video/", "application/octet-stream")
 _LIMIT_STATUSES = frozenset({402, 403, 429})
+# What else marks an event worth parsing: the wrapper of the whole response, the last event, a reason to end.
+_MARKS = {Endpoint.RESPONSES: b'"response":', Endpoint.MESSAGES: b"message_stop"}
+_GENERATION = re.compile(r"gen-[A-Za-z0-9-]{1,100}")
+_CHAT_MARK = b"network_error"
 
 
 class AnswerReader:
@@ -38,12 +44,14 @@ class AnswerReader:
         "_findings",
         "_headers",
         "_lean",
+        "_mark",
         "_opaque",
         "_parser",
         "_received",
         "_seen",
         "_skims",
         "_status",
+        "_streams",
         "_text",
         "_text_size",
         "_ttft",
@@ -60,12 +68,14 @@ class AnswerReader:
         self._lean = False
         # The same for whole chunks, when there is nothing to decode or to keep.
         self._skims = False
+        self._mark = _MARKS.get(endpoint, _CHAT_MARK)
         self._received = 0
         self._text: list[bytes] | None = [] if keep_text else None
         self._text_size = 0
         content_type = headers.get("content-type", "").lower()
         streams = content_type.startswith("text/event-stream")
-        self._parser = SSEParser() if streams else None
+        self._streams = streams
+        self._parser = SSEParser()
         media = content_type.startswith(_MEDIA_TYPES) or endpoint is Endpoint.SPEECH
         self._body = None if streams or (media and status < 300) else Excerpt()
         self._expected = _content_length(headers) if not streams else None
@@ -86,7 +96,7 @@ class AnswerReader:
         if self._opaque:
             self._received += len(chunk)
             return self._is_whole()
-        if self._skims and chunk[-2:] == b"\n\n" and self._parser.idle and not _is_marked(chunk):
+        if self._skims and chunk[-2:] == b"\n\n" and self._parser.idle and not _is_marked(chunk, self._mark):
             # The common chunk of a stream: whole events, nothing in them.
             return self._seen
         return self._take(chunk, at, started)
@@ -98,7 +108,7 @@ class AnswerReader:
         outcome is `broken`, which the caller knows (cancelled, or a network error, which is the default). `now` is
         epoch seconds.
         """
-        if complete and self._parser is not None and not self._opaque:
+        if complete and self._streams and not self._opaque:
             for name, data in self._parser.flush():
                 self._event(name, data, None)
         found = self._findings
@@ -112,7 +122,7 @@ class AnswerReader:
             usage=found.usage,
             model_served=_shown(found.model),
             provider=_shown(found.provider or self._headers.get("x-provider-name")),
-            generation_id=_shown(self._headers.get("x-generation-id") or found.id),
+            generation_id=_generation(self._headers.get("x-generation-id") or found.id),
             limit=self._limit(error, outcome, now),
             ttft=self._ttft,
             error=self._error_text(outcome, error),
@@ -130,7 +140,7 @@ class AnswerReader:
         if self._text is not None and self._text_size < _MAX_TEXT:
             self._text.append(chunk[: _MAX_TEXT - self._text_size])
             self._text_size += len(self._text[-1])
-        if self._parser is None:
+        if not self._streams:
             if self._body is not None:
                 self._body.add(chunk)
             return self._is_whole()
@@ -143,7 +153,7 @@ class AnswerReader:
         if data == b"[DONE]":
             self._seen = self._findings.over = True
             return
-        if self._lean and name != "error" and not _is_marked(data):
+        if self._lean and name != "error" and not _is_marked(data, self._mark):
             return
         event = loads(data)
         if not isinstance(event, dict):
@@ -185,16 +195,17 @@ class AnswerReader:
             return broken or Outcome.NETWORK_ERROR
         if self._opaque:
             return Outcome.SUCCESS
-        silent = self._parser is not None and self._events == 0
+        silent = self._streams and self._events == 0
         unread = problem is not None and "json" in self._headers.get("content-type", "")
         return Outcome.SERVER_ERROR if silent or unread else Outcome.SUCCESS
 
     def _limit(self, error: object, outcome: Outcome, now: float) -> LimitHit | None:
         if self._status >= 300:
             return classify_limit(self._status, self._headers, error, now)
-        if outcome is not Outcome.RATE_LIMITED and error_code(error) not in _LIMIT_STATUSES:
+        code = error_code(error) if error is not None else None
+        if outcome is not Outcome.RATE_LIMITED and code not in _LIMIT_STATUSES:
             return None
-        hit = classify_limit(error_code(error) or 429, {}, error, now)
+        hit = classify_limit(code or 429, {}, error, now)
         # OpenRouter's own limits refuse before they accept: one told of inside a 200 is a provider's.
         return replace(hit, kind=LimitKind.UPSTREAM) if hit and hit.kind is LimitKind.UNKNOWN else hit
 
@@ -213,24 +224,20 @@ class AnswerReader:
         return redact(b"".join(self._text).decode("utf-8", "replace"), limit=_MAX_TEXT)
 
 
-def _is_marked(data: bytes) -> bool:
+def _is_marked(data: bytes, mark: bytes) -> bool:
     # Quotes inside a text are escaped, so a quoted word is a key or a value of its own. Written out, since a loop over
     # the marks costs more than the searches: this runs for every event of every stream.
-    return (
-        b'"usage"' in data
-        or b'"error"' in data
-        or b"[DONE]" in data
-        or b"network_error" in data
-        or b"message_stop" in data
-        or b"response.completed" in data
-        or b"response.failed" in data
-        or b"response.incomplete" in data
-        or b"event: error" in data
-    )
+    return b'"usage"' in data or b'"error"' in data or b"[DONE]" in data or mark in data
 
 
+@lru_cache(maxsize=256)
 def _shown(name: str | None) -> str | None:
     return None if name is None else redact(name, limit=200)
+
+
+def _generation(name: str | None) -> str | None:
+    # Every answer has an id of its own: a match is cheaper than masking what cannot be a key.
+    return name if name is None or _GENERATION.fullmatch(name) else redact(name, limit=200)
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:

@@ -14,7 +14,7 @@ class SSEParser:
     Follows WHATWG's grammar: lines end in CR, LF or CRLF, data lines are joined by LF, an empty line ends an event.
     """
 
-    __slots__ = ("_data", "_data_size", "_dropping", "_held", "_name", "_pieces", "_skip_lf", "dropped")
+    __slots__ = ("_data", "_data_size", "_dropping", "_held", "_name", "_pieces", "_skip_lf", "dropped", "idle")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -23,16 +23,18 @@ class SSEParser:
         self._held = self._data_size = 0
         self._skip_lf = False
         self._dropping = False
+        self.idle = True
+        """Between events, when nothing is held back."""
         self.dropped = 0
         """Events that were longer than `MAX_EVENT`."""
 
-    @property
-    def idle(self) -> bool:
-        """True between events, when nothing is held back."""
-        return not (self._pieces or self._data or self._skip_lf or self._dropping or self._name)
-
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes."""
+        events = self._feed(chunk)
+        self.idle = not (self._pieces or self._data or self._skip_lf or self._dropping or self._name)
+        return events
+
+    def _feed(self, chunk: bytes) -> list[Event]:
         if self._skip_lf:
             if not chunk:
                 return []

@@ -1,0 +1,200 @@
+"""A request is billable, free, unknown or foreign, however its address is spelled."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.model import Endpoint
+from monitor.openrouter.endpoints import Kind, classify, is_openrouter_host
+
+BASE = "https://openrouter.ai/api/v1"
+LOCAL = "http://127.0.0.1:9100/api/v1"
+
+BILLABLE = {
+    "/chat/completions": Endpoint.CHAT,
+    "/completions": Endpoint.COMPLETIONS,
+    "/responses": Endpoint.RESPONSES,
+    "/messages": Endpoint.MESSAGES,
+    "/embeddings": Endpoint.EMBEDDINGS,
+    "/rerank": Endpoint.RERANK,
+    "/images": Endpoint.IMAGES,
+    "/images/generations": Endpoint.IMAGES,
+    "/images/edits": Endpoint.IMAGES,
+    "/audio/speech": Endpoint.SPEECH,
+    "/audio/transcriptions": Endpoint.TRANSCRIPTIONS,
+    "/videos": Endpoint.VIDEOS,
+    "/batches": Endpoint.BATCHES,
+    "/systemone": Endpoint.SYSTEMONE,
+}
+
+
+@pytest.mark.parametrize(("path", "endpoint"), BILLABLE.items())
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "https://openrouter.ai/api/v1",
+        "https://OpenRouter.AI/api/v1",
+        "https://openrouter.ai./api/v1",
+        "https://eu.openrouter.ai/api/v1",
+        "https://us.openrouter.ai:443/api/v1",
+        "http://openrouter.ai/v1",
+        "https://user:pw@openrouter.ai/api/v1",
+        LOCAL,
+        "http://127.0.0.1:9100/v1",
+    ],
+)
+def test_every_inference_endpoint_is_billable(prefix: str, path: str, endpoint: Endpoint) -> None:
+    """A POST to an inference endpoint is judged as that endpoint, on every host of OpenRouter's."""
+    target = classify("POST", prefix + path, LOCAL)
+    assert (target.kind, target.endpoint) == (Kind.BILLABLE, endpoint)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://openrouter.ai/api/v1/chat/completions/",
+        "https://openrouter.ai//api/v1//chat/completions",
+        "https://openrouter.ai/api/v1/chat/completions?x=1#y",
+        "https://openrouter.ai/api/v1/chat/completions?path=/models",
+    ],
+)
+def test_slashes_and_queries_do_not_matter(url: str) -> None:
+    """A trailing or doubled slash and a query leave the endpoint what it is."""
+    assert classify("post", url, BASE).endpoint is Endpoint.CHAT
+    assert classify("post", url, BASE).kind is Kind.BILLABLE
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/chat%2Fcompletions",
+        "/api/v1/chat/%63ompletions",
+        "/api/v1/chat/%2563ompletions",
+        "/api/v1/models/../chat/completions",
+        "/api/v1/models/%2e%2e/chat/completions",
+        "/api/v1/./chat/completions",
+        "/api/v1/Chat/Completions",
+        "/api/v1/chat/completions;x=1",
+        "/api/v1/chat/completions%20",
+        "/api/v1/presets/../chat/completions",
+        "/api/v1/presets/x/../../chat/completions",
+        "/api/v1/keys/../chat/completions",
+        "/api/v1/chat/" + "c".join(["%25" * 12, "63ompletions"]),
+        "/api/v1/unheard/of",
+        "/api/v1/audio/translations",
+        "/api/v1/videos/x",
+        "/api/v2/chat/completions",
+        "/api/v1",
+        "",
+        "/api/v1/private-endpoints/x/activate",
+        "/api/v1/chat\\completions",
+    ],
+)
+def test_odd_or_unheard_paths_are_unknown(path: str) -> None:
+    """A POST that two readers could read differently, or that nobody has documented, is refused."""
+    assert classify("POST", "https://openrouter.ai" + path, BASE).kind is Kind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "url", ["https://openrouter.ai/api/alpha/decisions", "https://eu.openrouter.ai/alpha/decisions"]
+)
+def test_decisions_lie_outside_v1(url: str) -> None:
+    """The decisions endpoint is billable though it is not below /v1."""
+    assert classify("POST", url, BASE).endpoint is Endpoint.DECISIONS
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "get", "DELETE"])
+@pytest.mark.parametrize("path", ["/models", "/key", "/chat/completions", "/generation?id=1", "/batches/b1"])
+def test_reading_and_deleting_is_free(method: str, path: str) -> None:
+    """Only a POST runs inference."""
+    assert classify(method, BASE + path, BASE).kind is Kind.FREE
+
+
+@pytest.mark.parametrize("header", ["x-http-method-override", "x-method-override", "x-http-method"])
+def test_a_method_override_is_unknown(header: str) -> None:
+    """A GET that a header turns into a POST is refused."""
+    assert classify("GET", BASE + "/chat/completions", BASE, {header: "POST"}).kind is Kind.UNKNOWN
+    assert classify("POST", BASE + "/chat/completions", BASE, {header: "GET"}).kind is Kind.UNKNOWN
+    assert classify("GET", "https://example.org/v1/chat/completions", BASE, {header: "POST"}).kind is Kind.UNKNOWN
+    assert classify("GET", "https://example.org/x", BASE, {header: "POST"}).kind is Kind.FOREIGN
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/presets/mine/chat/completions"),
+        ("POST", "/presets/My-Slug/messages".lower()),
+        ("POST", "/keys"),
+        ("PATCH", "/keys/abc"),
+        ("POST", "/auth/keys/code"),
+        ("POST", "/files"),
+        ("POST", "/guardrails/g/assignments/keys"),
+        ("PUT", "/workspaces/w/budgets/daily"),
+        ("POST", "/analytics/query"),
+        ("POST", "/batches/b1/cancel"),
+        ("POST", "/containers/c/files/f/promote"),
+    ],
+)
+def test_management_is_free(method: str, path: str) -> None:
+    """What manages the account runs no inference; creating a preset takes a chat body and runs none either."""
+    assert classify(method, BASE + path, BASE).kind is Kind.FREE
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE", "QUERY"])
+def test_other_methods_on_inference_paths_are_unknown(method: str) -> None:
+    """A method that no documentation gives for an inference path is refused."""
+    assert classify(method, BASE + "/chat/completions", BASE).kind is Kind.UNKNOWN
+
+
+def test_other_hosts() -> None:
+    """A gateway may stand before OpenRouter, so inference paths are judged anywhere; all else is not our business."""
+    assert classify("POST", "https://gw.example/openai/v1/chat/completions", BASE).endpoint is Endpoint.CHAT
+    assert classify("POST", "http://localhost:11434/v1/completions", BASE).endpoint is Endpoint.COMPLETIONS
+    assert classify("POST", "https://gw.example/x/images/generations", BASE).endpoint is Endpoint.IMAGES
+    assert classify("POST", "https://gw.example/v1/chat%2fcompletions", BASE).kind is Kind.UNKNOWN
+    assert classify("POST", "https://example.org/autocompletions", BASE).kind is Kind.FOREIGN
+    assert classify("POST", "https://example.org/upload", BASE).kind is Kind.FOREIGN
+    assert classify("GET", "https://example.org/v1/chat/completions", BASE).kind is Kind.FOREIGN
+    assert classify("POST", "https://openrouter.ai.example.org/login", BASE).kind is Kind.FOREIGN
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1/api", "http://openrouter.ai:99999999/x", "https://openrouter.ai\\@evil.example/x"]
+)
+def test_urls_that_parsers_disagree_on_are_unknown(url: str) -> None:
+    """An address that cannot be read, or not by all alike, is refused and never raises."""
+    assert classify("POST", url, BASE).kind is Kind.UNKNOWN
+
+
+def test_hosts() -> None:
+    """openrouter.ai, what is below it, and the configured host with its port are OpenRouter's; nothing else."""
+    for host in ("openrouter.ai", "EU.openrouter.ai.", "openrouter.ai:443", "127.0.0.1:9100", "u:p@openrouter.ai"):
+        assert is_openrouter_host(host, LOCAL), host
+    for host in ("notopenrouter.ai", "openrouter.ai.evil.example", "127.0.0.1:9101", "127.0.0.1", "", "[::1"):
+        assert not is_openrouter_host(host, LOCAL), host
+    assert is_openrouter_host("gw.example", "https://gw.example/api/v1")
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(sorted(BILLABLE)),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["encode", "upper", "slash", "dot"])), max_size=4),
+)
+def test_no_spelling_of_an_inference_path_is_free(path: str, changes: list[tuple[int, str]]) -> None:
+    """However an inference path is respelled, it is billable or unknown: it never passes unseen."""
+    spelled = "/api/v1" + path
+    for at, change in changes:
+        at = 1 + at % (len(spelled) - 1)
+        letter = spelled[at]
+        match change:
+            case "encode":
+                spelled = spelled[:at] + f"%{ord(letter):02x}" + spelled[at + 1 :]
+            case "upper":
+                spelled = spelled[:at] + letter.upper() + spelled[at + 1 :]
+            case "slash" if letter == "/":
+                spelled = spelled[:at] + "/" + spelled[at:]
+            case "dot" if letter == "/":
+                spelled = spelled[:at] + "/x/.." + spelled[at:]
+    assert classify("POST", "https://openrouter.ai" + spelled, BASE).kind in (Kind.BILLABLE, Kind.UNKNOWN)
