@@ -12,6 +12,7 @@ from monitor.policy.admission import ACCOUNT, PAID_CALLS
 from monitor.policy.balances import Balances, DayWindow, MinuteWindow, Money
 from monitor.policy.budgets import has_budget
 from monitor.policy.corrections import LEARNED_LIMIT_SECONDS, correction_for
+from monitor.redact import redact
 from monitor.store.protocol import ALL_APPS, AccountState, Transaction
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PER_DAY = 50
 """The day's limit until OpenRouter tells: 1000 is only for accounts that bought credits, and is never guessed."""
+
+BODY_LIMIT = 1024 * 1024
+"""Characters kept of a request's and of an answer's body, where bodies are logged."""
 
 COUNTER_LAG_SECONDS = 60.0
 """`/key`'s counter may show what was true this long ago (observed 2 to more than 8 seconds; others say a minute)."""
@@ -135,6 +139,8 @@ def settle(tx: Transaction, hold: Hold, ending: Ending, settings: Settings, at: 
     if cost and call.tier is Tier.FREE:
         note = f"OpenRouter billed ${cost:g} for a request that was judged free (call {call.call_id})"
         tx.add_event(Event(at, "spend_seen", call.model or "", None, f"{cost:g}", note))
+    if ending.answer is not None and settings.guard.log_bodies:
+        tx.keep_bodies(hold.row, None, redact(ending.answer, limit=BODY_LIMIT))
     _learn(tx, hold, ending, settings, at)
 
 

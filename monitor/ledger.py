@@ -131,6 +131,14 @@ class Ledger:
         """
         self._close(_LeftOver(hold, ending, self.clock.now(), sent=False))
 
+    def keep_request(self, hold: Hold, body: bytes) -> None:
+        """Keep the request's body beside its row; only called where bodies are logged. Never raises."""
+        try:
+            with self.store.transaction() as tx:
+                tx.keep_bodies(hold.row, redact(body.decode("utf-8", "replace"), limit=bookings.BODY_LIMIT), None)
+        except StoreError as exc:
+            log.warning("the body of call %s could not be kept: %s", hold.call.call_id, exc)
+
     def renew(self, hold: Hold) -> None:
         """Keep the hold of an attempt that shows signs of life. Never raises."""
         try:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from monitor.clock import Clock
 from monitor.simulator import control, reads
-from monitor.simulator.books import Post, public_headers
+from monitor.simulator.books import Post
 from monitor.simulator.chat import chat_reply, completion_reply
 from monitor.simulator.delivery import deliver
 from monitor.simulator.desk import Served, Ticket
@@ -67,7 +67,7 @@ class _Front:
         account = platform.accounts.of_key(key)
         if account is None:
             refusal = unauthorized(missing=not key)
-            self._book_refusal(request, path, raw, refusal)
+            self._book_stranger(request, path, raw)
             return await self._send_refusal(request, refusal, endpoint)
         ask = _understood(request, endpoint, path, raw)
         ticket = platform.desk.ticket(account, key)
@@ -97,41 +97,25 @@ class _Front:
         self._platform.books.write(
             Post(
                 at=ticket.now,
-                account=ticket.account.name,
                 path=path,
+                status=_status(answer, ticket.plan),
+                body=raw if isinstance(raw, bytes) else b"",
+                all_headers=request.headers,
+                account=ticket.account.name,
                 model_asked=ask.models[0] if isinstance(ask, Ask) and ask.models else None,
                 model_served=served.entry.id if served else None,
-                status=_status(answer, ticket.plan),
                 cost_usd=cost,
                 free=served is not None and cost == 0,
                 counted=ticket.counted,
                 overshoot=ticket.rejected,
                 generation_id=ticket.generation_id,
                 fault=ticket.plan.name,
-                body=raw if isinstance(raw, bytes) else b"",
-                headers=public_headers(request.headers),
             )
         )
 
-    def _book_refusal(self, request: web.Request, path: str, raw: bytes | Refusal, refusal: Refusal) -> None:
-        self._platform.books.write(
-            Post(
-                at=self._platform.clock.now(),
-                account=None,
-                path=path,
-                model_asked=None,
-                model_served=None,
-                status=refusal.status,
-                cost_usd=0.0,
-                free=False,
-                counted=False,
-                overshoot=False,
-                generation_id=None,
-                fault=None,
-                body=raw if isinstance(raw, bytes) else b"",
-                headers=public_headers(request.headers),
-            )
-        )
+    def _book_stranger(self, request: web.Request, path: str, raw: bytes | Refusal) -> None:
+        now, body = self._platform.clock.now(), raw if isinstance(raw, bytes) else b""
+        self._platform.books.write(Post(now, path, 401, body, request.headers))
 
 
 def _status(answer: Served | Refusal, plan: Plan) -> int:

@@ -47,6 +47,9 @@ class Entry:
     alias: str | None
     overrides: tuple[dict[str, Any], ...]
 
+    costs_nothing: bool
+    """A `:free` variant that lists no price but zero."""
+
     @property
     def free_variant(self) -> bool:
         return self.id.endswith(":free")
@@ -68,6 +71,13 @@ class Entry:
                 prompt = _price(override.get("prompt", prompt))
                 completion = _price(override.get("completion", completion))
         return prompt, completion
+
+
+def _charges(pricing: dict[str, Any]) -> bool:
+    """Whether any listed price, or any conditional one, is more than zero."""
+    conditional = [value for each in pricing.get("overrides") or () for value in each.values()]
+    listed = [value for name, value in pricing.items() if name not in ("overrides", "discount")]
+    return any(_price(value) != 0 for value in (*listed, *conditional) if not isinstance(value, list))
 
 
 def _applies(override: dict[str, Any], prompt_tokens: int, now: float) -> bool:
@@ -108,6 +118,7 @@ def read_entry(row: Row) -> Entry:
         writes=frozenset(architecture.get("output_modalities") or (writes or "text").split("+")),
         alias=(row.get("alias_target") or {}).get("slug"),
         overrides=tuple(pricing.get("overrides") or ()),
+        costs_nothing=model_id.endswith(":free") and not _charges(pricing),
     )
 
 

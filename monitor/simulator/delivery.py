@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import zlib
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,8 @@ from monitor.simulator.reply import Reply
 
 COMMENT = b": OPENROUTER PROCESSING\n\n"
 _BLOCK = 64 * 1024
+_LOOK_SECONDS = 0.02
+"""How often a hanging answer looks whether its client is still there."""
 _COMMON = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "X-Generation-Id,X-Provider-Name,request-id,cf-ray",
@@ -32,7 +35,7 @@ async def deliver(request: web.Request, reply: Reply, plan: Plan, options: Simul
         return _close(request, web.Response(status=500))
     hang = delivery.get("hang")
     if hang is not None and "after_chunks" not in hang.parameters:
-        await _hang(hang.get("seconds"))
+        await _hang(request, hang.get("seconds"))
     if reply.events is None:
         if options.latency_seconds:
             await asyncio.sleep(options.latency_seconds)
@@ -49,12 +52,13 @@ def _close(request: web.Request, response: web.StreamResponse) -> web.StreamResp
     return response
 
 
-async def _hang(seconds: float | None) -> None:
-    """Wait so long, or until the client gives up or the server stops: both cancel us."""
-    if seconds is None:
-        await asyncio.Event().wait()
-    else:
-        await asyncio.sleep(float(seconds))
+async def _hang(request: web.Request, seconds: float | None) -> None:
+    """Wait so long, or until the client gives up (or the server stops, which cancels us)."""
+    # aiohttp could cancel the handler instead, at the price of a task for every request.
+    loop = asyncio.get_running_loop()
+    end = math.inf if seconds is None else loop.time() + float(seconds)
+    while loop.time() < end and request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(min(_LOOK_SECONDS, end - loop.time()))
 
 
 async def _write(request: web.Request, reply: Reply, plan: Plan, options: SimulatorOptions) -> web.StreamResponse:
@@ -71,7 +75,7 @@ async def _write(request: web.Request, reply: Reply, plan: Plan, options: Simula
         await response.prepare(request)
         sent = 0
         limit = plan.delivery["cut"].get("after_bytes") if "cut" in plan.delivery else None
-        async for block in _wire_blocks(_blocks(reply, plan, options), plan, zipped):
+        async for block in _wire_blocks(_blocks(request, reply, plan, options), plan, zipped):
             if limit is not None and sent + len(block) >= int(limit):
                 await response.write(block[: int(limit) - sent])
                 raise _Cut
@@ -93,7 +97,7 @@ async def _cut(request: web.Request, response: web.StreamResponse) -> web.Stream
     return response
 
 
-async def _blocks(reply: Reply, plan: Plan, options: SimulatorOptions) -> AsyncIterator[bytes]:
+async def _blocks(request: web.Request, reply: Reply, plan: Plan, options: SimulatorOptions) -> AsyncIterator[bytes]:
     """The reply in the pieces in which it is meant to leave, with the pauses between them."""
     delivery = plan.delivery
     pieces = reply.events if reply.events is not None else _slices(reply.body, _BLOCK)
@@ -115,7 +119,7 @@ async def _blocks(reply: Reply, plan: Plan, options: SimulatorOptions) -> AsyncI
         if cut is not None and content >= int(cut):
             raise _Cut
         if hang is not None and content == int(hang):
-            await _hang(delivery["hang"].get("seconds"))
+            await _hang(request, delivery["hang"].get("seconds"))
         if pause and number:
             await asyncio.sleep(pause)
         yield piece

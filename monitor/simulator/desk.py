@@ -6,7 +6,7 @@ last free slot.
 
 from __future__ import annotations
 
-import secrets
+import random
 from dataclasses import dataclass, field
 
 from monitor.clock import Clock, iso
@@ -38,7 +38,7 @@ _DEFAULT_MAX_TOKENS = 4_096
 _POOLED = frozenset({"embeddings", "rerank"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Served:
     """An answer: what is said, by whom, and what it costs."""
 
@@ -83,10 +83,11 @@ class Desk:
         self._accounts = accounts
         self._faults = faults
         self._clock = clock
+        self._random = random.Random()
 
     def ticket(self, account: Account, key: str) -> Ticket:
         now = self._clock.now()
-        return Ticket(account, key, now, f"gen-{int(now)}-{secrets.token_hex(10)}")
+        return Ticket(account, key, now, f"gen-{int(now)}-{self._random.getrandbits(80):020x}")
 
     def serve(self, ask: Ask, ticket: Ticket) -> Served | Refusal:
         """Try each model in turn until one serves; any error but those of the account itself goes to the next."""

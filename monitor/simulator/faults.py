@@ -1,8 +1,9 @@
 """Faults on demand: rules that say which request goes wrong, and how.
 
 A rule is `{"match": {…}, "do": {…}}`. `match`, all optional: `path` and `model` (globs; the path without `/api/v1`, the
-model as asked), `method`, `nth` (only the n-th that matches, from 1), `every` (each n-th), `after` (only later than
-the first n), `times` (at most that often). `do` is a kind by name, or an object with `kind` and its parameters:
+model as asked), `method` (POST when there is no path), `nth` (only the n-th that matches, from 1), `every` (each n-th),
+`after` (only later than the first n), `times` (at most that often). `do` is a kind by name, or an object with `kind` and
+its parameters:
 
     {"match": {"path": "/chat/*", "model": "*:free", "every": 3}, "do": "upstream_429"}
     {"match": {"nth": 2}, "do": {"kind": "cut", "after_chunks": 3}}
@@ -73,7 +74,9 @@ class _Rule:
     def strikes(self, method: str, path: str, model: str | None) -> bool:
         """Whether this request is one that the rule is for. Counts it."""
         match = self.match
-        if not fnmatchcase(path, match.get("path", "*")) or match.get("method", method).upper() != method:
+        # A rule that names neither is about calls, not about polls.
+        wanted = match.get("method", method if "path" in match else "POST")
+        if wanted.upper() != method or not fnmatchcase(path, match.get("path", "*")):
             return False
         if "model" in match and not fnmatchcase(model or "", match["model"]):
             return False

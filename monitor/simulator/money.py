@@ -45,7 +45,11 @@ class Bill:
 
     @property
     def total(self) -> float:
-        return round(self.prompt + self.completion + self.tools, 12)
+        cost = self.prompt + self.completion + self.tools
+        return round(cost, 12) if cost else 0.0
+
+
+NO_BILL = Bill()
 
 
 def add_ons(ask: Ask, entry: Entry, suffixes: Iterable[str], default_plugins: tuple[str, ...]) -> tuple[float, int]:
@@ -112,6 +116,8 @@ def bill(
 ) -> Bill:
     """The whole bill of one answer. Free variants bill their listed price too: it may have stopped being zero."""
     tools, searches = extras
+    if entry.costs_nothing and not tools:
+        return NO_BILL
     if ask.endpoint not in _TOKEN_ENDPOINTS:
         flat = 0.0 if entry.free_variant else _FLAT_USD.get(ask.endpoint, _OTHER_USD)
         return Bill(0.0, flat, tools, searches)

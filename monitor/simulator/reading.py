@@ -15,6 +15,7 @@ Body = dict[str, Any]
 
 USE_TOOL = "use the tool"
 """A last message with these words is answered by calling the first function of `tools`."""
+_MORE_MODELS = frozenset({"models", "fallbacks", "preset"})
 _TEXT_FIELDS = {
     "chat": ("messages",),
     "completions": ("prompt",),
@@ -25,7 +26,7 @@ _TEXT_FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """What a request asks for, as the server understood it."""
 
@@ -46,19 +47,23 @@ class Ask:
     max_price: dict[str, float] = field(default_factory=dict)
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+# Made once: `json.loads` with any option makes a new decoder each time.
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
 def read_body(raw: bytes) -> Body | Refusal:
     """The body as JavaScript reads it: the last duplicate key wins, a byte order mark is dropped, NaN is wrong."""
     try:
-        body = json.loads(raw.decode("utf-8", "replace").removeprefix("\ufeff"), parse_constant=_no_constant)
+        body = _decode(raw.decode("utf-8", "replace").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return plain(400, "Invalid JSON in request body", "400_json")
     if not isinstance(body, dict):
         return plain(400, "Expected an object in the request body", "400_json")
     return body
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def read_ask(endpoint: str, path: str, body: Body) -> Ask | Refusal:
@@ -93,6 +98,8 @@ def read_ask(endpoint: str, path: str, body: Body) -> Ask | Refusal:
 
 def _models(body: Body) -> tuple[str, ...] | Refusal:
     """`model`, then `models[]` or `fallbacks[]`, without repetition."""
+    if not body.keys() & _MORE_MODELS and isinstance(body.get("model"), str) and body["model"]:
+        return (body["model"],)
     asked: list[Any] = [body.get("model")]
     for name in ("models", "fallbacks"):
         listed = body.get(name)

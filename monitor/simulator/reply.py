@@ -14,7 +14,7 @@ STREAM_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What goes out. `events` are the events of a stream, each whole; `first` counts those before the content."""
 
@@ -26,8 +26,12 @@ class Reply:
     first: int = 0
 
 
+# Made once: `json.dumps` with any option makes a new encoder each time.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
 def as_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode(value).encode("utf-8", "replace")
 
 
 def event(value: Any, name: str | None = None) -> bytes:
@@ -62,9 +66,10 @@ def usage_of(served: Served) -> dict[str, Any]:
 def cost_details(served: Served) -> dict[str, Any]:
     bill = served.bill
     details: dict[str, Any] = {
-        "upstream_inference_cost": round(bill.prompt + bill.completion, 12),
-        "upstream_inference_prompt_cost": bill.prompt,
-        "upstream_inference_completions_cost": bill.completion,
+        # A zero is written as the number 0, not 0.0, as OpenRouter does.
+        "upstream_inference_cost": round(bill.prompt + bill.completion, 12) or 0,
+        "upstream_inference_prompt_cost": bill.prompt or 0,
+        "upstream_inference_completions_cost": bill.completion or 0,
     }
     if bill.tools:
         details["server_tool_cost"] = bill.tools

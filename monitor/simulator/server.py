@@ -47,8 +47,8 @@ def _url(listening: socket.socket) -> str:
 
 
 async def _run(app: web.Application, listening: socket.socket, ready: Callable[[], None], stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; a client that leaves cancels its handler."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
+    """Serve until `stop` is set."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.SockSite(runner, listening).start()

@@ -1,0 +1,188 @@
+"""Fetch the catalogue and the key's figures once for everyone: plain GETs that spend no quota.
+
+A lease in the store makes it one fetch across threads and processes; who does not get it waits for the other's result
+or, with a usable copy at hand, goes on without. A failure is remembered for a while, so that a thousand refused calls
+do not become a thousand fetches.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urljoin, urlsplit
+
+from monitor.clock import Clock
+from monitor.config import Settings
+from monitor.errors import PollError
+from monitor.ledger import Ledger
+from monitor.model import Event, ModelFacts, PriceClass
+from monitor.openrouter.catalogue import parse_catalogue
+from monitor.openrouter.key import parse_key
+from monitor.redact import redact
+from monitor.store.protocol import Store, Transaction
+
+FETCH_SECONDS = 20.0
+"""How long one fetch may take before others stop waiting for it."""
+
+BACK_OFF_SECONDS = 10.0
+PAGE_LIMIT = 20
+_LOOK_AGAIN_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The answer to a GET: status, and the decoded body."""
+
+    status: int
+    body: bytes
+
+
+Fetch = Callable[[str, Mapping[str, str]], Fetched]
+"""GET a URL with headers. Raises any exception when no answer came; the exception's text is redacted here."""
+
+
+@dataclass(slots=True)
+class Refresher:
+    """Keeps the store's copy of the catalogue and of the key's figures. Each method may be called from any thread."""
+
+    ledger: Ledger
+    _holders: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def store(self) -> Store:
+        return self.ledger.store
+
+    @property
+    def settings(self) -> Settings:
+        return self.ledger.settings
+
+    @property
+    def clock(self) -> Clock:
+        return self.ledger.clock
+
+    def models(self, fetch: Fetch, *, newer_than: float, wait: bool = True) -> bool:
+        """See that the store has a catalogue fetched after `newer_than` (epoch seconds). True when it has.
+
+        With `wait`, waits for whoever is fetching it. Raises PollError with the reason when it cannot be had, and
+        StoreUnreachable or StoreDamaged.
+        """
+        return self._once("models", wait, lambda: self._catalogue_at() > newer_than, lambda: self._fetch_models(fetch))
+
+    def key(self, fetch: Fetch, api_key: str, *, newer_than: float, wait: bool = True) -> bool:
+        """The same for the key's figures, asked for with `api_key`, which goes nowhere but to the server."""
+        name = f"key:{self.settings.account}"
+        return self._once(name, wait, lambda: self._key_at() > newer_than, lambda: self._fetch_key(fetch, api_key))
+
+    def _once(self, name: str, wait: bool, is_there: Callable[[], bool], work: Callable[[], None]) -> bool:
+        holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{next(self._holders)}"
+        deadline = self.clock.monotonic() + FETCH_SECONDS
+        while True:
+            if is_there():
+                return True
+            now = self.clock.now()
+            with self.store.transaction() as tx:
+                mine = tx.take_lease(name, holder, now + FETCH_SECONDS, now)
+                held = None if mine else tx.lease(name)
+            if mine:
+                self._work(name, holder, work)
+                return True
+            if held is not None and held[2]:
+                raise PollError(
+                    f"the last try failed: {held[2]}.", hint=f"The next is in {BACK_OFF_SECONDS:g} seconds."
+                )
+            if not wait or self.clock.monotonic() >= deadline:
+                return False
+            self.clock.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _work(self, name: str, holder: str, work: Callable[[], None]) -> None:
+        failure = "it was interrupted"
+        try:
+            work()
+            failure = ""
+        except PollError as exc:
+            failure = redact(exc.message, limit=200)
+            raise
+        finally:
+            with self.store.transaction() as tx:
+                now = self.clock.now()
+                tx.end_lease(name, holder, failure, now + BACK_OFF_SECONDS if failure else now)
+
+    def _catalogue_at(self) -> float:
+        with self.store.transaction() as tx:
+            catalogue = tx.catalogue()
+        return catalogue.fetched_at if catalogue and catalogue.source == self.settings.base_url else float("-inf")
+
+    def _key_at(self) -> float:
+        with self.store.transaction() as tx:
+            at = tx.account(self.settings.account).key_at
+        return float("-inf") if at is None else at
+
+    def _fetch_models(self, fetch: Fetch) -> None:
+        asked_at = self.clock.now()
+        models: dict[str, ModelFacts] = {}
+        url = f"{self.settings.base_url}/models?output_modalities=all"
+        for _ in range(PAGE_LIMIT):
+            page = parse_catalogue(_get(fetch, url, {}))
+            models |= page.models
+            if page.next_page is None:
+                break
+            following = urljoin(url, page.next_page)
+            if urlsplit(following)[:2] != urlsplit(url)[:2]:
+                raise PollError("the catalogue's next page is on another host")
+            url = following
+        else:
+            raise PollError(f"the catalogue has more than {PAGE_LIMIT} pages")
+        with self.store.transaction() as tx:
+            note_catalogue(tx, models, source=self.settings.base_url, at=asked_at)
+
+    def _fetch_key(self, fetch: Fetch, api_key: str) -> None:
+        asked_at = self.clock.now()
+        try:
+            body = _get(fetch, f"{self.settings.base_url}/key", {"authorization": f"Bearer {api_key}"})
+            facts = parse_key(body)
+        except PollError as exc:
+            self.ledger.note_key(None, asked_at=asked_at, error=exc.message)
+            raise
+        self.ledger.note_key(facts, asked_at=asked_at)
+
+
+def _get(fetch: Fetch, url: str, headers: Mapping[str, str]) -> bytes:
+    path = urlsplit(url).path
+    try:
+        answer = fetch(url, {"accept": "application/json", **headers})
+    except Exception as exc:
+        raise PollError(f"GET {path} failed: {redact(f'{type(exc).__name__}: {exc}', limit=160)}") from exc
+    if answer.status == 401:
+        raise PollError(f"GET {path} answered 401: the API key is not valid")
+    if answer.status != 200:
+        raise PollError(f"GET {path} answered {answer.status}")
+    return answer.body
+
+
+def note_catalogue(tx: Transaction, models: Mapping[str, ModelFacts], *, source: str, at: float) -> None:
+    """Make `models` the newest catalogue, and note what became of the free ones. `at` is when it was asked for."""
+    before = tx.catalogue()
+    known = tx.all_facts()
+    changed = [facts for name, facts in models.items() if known.get(name) != (facts, True)]
+    gone = [name for name, (_, present) in known.items() if present and name not in models]
+    tx.save_models(changed, gone, at)
+    tx.save_catalogue(source, at, len(models))
+    free = sum(facts.price is PriceClass.FREE for facts in models.values())
+    tx.add_snapshot(at, "models", "", {"models": len(models), "free": free, "changed": len(changed), "gone": len(gone)})
+    if before is None or before.source != source:
+        return  # the first look at a world is no news of it
+    for facts in changed:
+        old = known.get(facts.id)
+        was_free = old is not None and old[1] and old[0].price is PriceClass.FREE
+        is_free = facts.price is PriceClass.FREE
+        if is_free and not was_free:
+            tx.add_event(Event(at, "model_free", facts.id, None if old is None else old[0].price, facts.price))
+        elif was_free and not is_free:
+            tx.add_event(Event(at, "model_no_longer_free", facts.id, PriceClass.FREE, facts.price))
+    for name in gone:
+        if known[name][0].price is PriceClass.FREE:
+            tx.add_event(Event(at, "model_removed", name, PriceClass.FREE, None))

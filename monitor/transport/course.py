@@ -1,0 +1,278 @@
+"""One attempt, written once, without I/O: judge, reserve, send, watch the answer.
+
+`Guard.course` is a generator. It yields what it needs done (`Run` a blocking function, `Sleep`, `Send` a body) and gets
+the result back, so the sync shell, the async one and the requests adapter each are a loop of a few lines. It knows
+method, URL, headers, body, status and chunks, and nothing of any HTTP library.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from monitor.clock import Clock, SystemClock
+from monitor.config import Settings
+from monitor.errors import ConfigError, PollError, StoreError
+from monitor.ledger import Ask, Decision, Hold, Ledger, Patience, store_refusal
+from monitor.model import Action, Ending, Endpoint, Intent, Mode, Objection, Outcome, Reason, Tier, Verdict
+from monitor.openrouter.answer import AnswerReader
+from monitor.openrouter.endpoints import Kind, classify
+from monitor.openrouter.intent import read_intent
+from monitor.openrouter.max_price import add_max_price
+from monitor.redact import redact
+from monitor.refresh import Fetch, Refresher
+from monitor.store import open_store
+from monitor.store.protocol import Store
+from monitor.transport.refusal import Answer, refusal
+from monitor.transport.watch import Watch
+
+REMEMBERED_BODIES = 512
+REFRESH_PAUSE_SECONDS = 5.0
+"""Between two background refreshes that one client starts, whatever becomes of them."""
+
+RETRY_HEADER = "x-stainless-retry-count"
+
+log = logging.getLogger("monitor.transport")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run a function that may block for a moment; send back what it returned.
+
+    `undo` is for a shell whose caller goes away while `work` runs, and who will never see what it returned.
+    """
+
+    work: Callable[[], Any]
+    undo: Callable[[Any], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the request with this body (None: as it is); send back its `Head`, or throw what the library raised."""
+
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The answer's first lines. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the course knows of a request. Header names are lower case; `body` is read only when it must be."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What a shell can do for a course: fetch by the client's own way out, and put work in the background.
+
+    `never_sent` tells the exceptions before which nothing can have left this machine.
+    """
+
+    fetch: Fetch
+    never_sent: Callable[[BaseException], bool]
+    background: Callable[[Callable[[], None]], None]
+
+
+Effect = Run | Sleep | Send
+Course = Generator[Effect, Any, "Answer | Watch | None"]
+"""Returns an `Answer` made here, a `Watch` over the answer that was sent for, or None for what is not ours."""
+
+
+class Guard:
+    """The guard of one client: its settings, its ledger, and who asks."""
+
+    def __init__(
+        self,
+        app: str | None = None,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.settings = settings if settings is not None else Settings.load()
+        self.app = Settings(app=app).app if app is not None else self.settings.app
+        self.clock = clock or SystemClock()
+        self.ledger = Ledger(store or open_store(self.settings.store_path), self.settings, self.clock)
+        self.refresher = Refresher(self.ledger)
+        self._calls: dict[int, str] = {}
+        self._next_refresh = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Guard of app {self.app!r}, {self.settings.guard.mode} {self.settings.guard.allow}>"
+
+    def close(self) -> None:
+        """Write what is left over and release the store. Streams that are still read settle all the same."""
+        self.ledger.write_left_over()
+        self.ledger.store.close()
+
+    def course(self, request: Request, shell: Shell) -> Course:
+        """The course of one HTTP request."""
+        target = classify(request.method, request.url, self.settings.base_url, request.headers)
+        if target.kind in (Kind.FREE, Kind.FOREIGN):
+            yield Send()
+            return None
+        body = request.body()
+        if target.kind is Kind.UNKNOWN:
+            endpoint = Endpoint.UNKNOWN
+            intent = Intent(endpoint, objections=(Objection(Reason.ENDPOINT_UNKNOWN, target.detail),))
+        else:
+            endpoint = target.endpoint or Endpoint.UNKNOWN
+            intent = read_intent(endpoint, request.headers, body)
+        ask = Ask(intent, self.app, *self._call_of(request.headers, body))
+        try:
+            decision = yield from self._reserve(ask, request, shell.fetch)
+        except StoreError as exc:
+            if self.settings.guard.mode is Mode.ENFORCE:
+                return refusal(store_refusal(exc), endpoint, self.clock.now())
+            log.warning("a call leaves unrecorded, for the guard does not enforce: %s", exc)
+            yield Send()
+            return None
+        if decision.refresh_due:
+            self._refresh_soon(request, shell)
+        if decision.hold is None:
+            return refusal(decision.verdict, endpoint, self.clock.now())
+        return (yield from self._send(decision.hold, intent, body, shell))
+
+    def _reserve(self, ask: Ask, request: Request, fetch: Fetch) -> Generator[Effect, Any, Decision]:
+        """Reserve, with patience: fetch what is missing once, and queue for a slot while `guard.wait` allows."""
+        deadline = self.clock.monotonic() + self.settings.guard.wait
+        fetch_catalogue, fetch_key, failure = True, self._api_key(request) is not None, ""
+        while True:
+            patience = Patience(deadline - self.clock.monotonic(), fetch_catalogue, fetch_key)
+            decision: Decision = yield Run(partial(self.ledger.reserve, ask, patience), undo=self._unreserve)
+            if not decision.deferred:
+                return _explained(decision, failure)
+            if decision.verdict.action is Action.DELAY:
+                yield Sleep(decision.verdict.delay)
+            elif decision.verdict.reason is Reason.CATALOGUE_STALE:
+                fetch_catalogue = False
+                failure = yield Run(lambda: self._refresh_now(request, fetch))
+            else:
+                fetch_key = False
+                yield Run(lambda: self._key_now(request, fetch))
+
+    def _unreserve(self, decision: Decision) -> None:
+        if decision.hold is not None:
+            self.ledger.release(decision.hold, Ending(Outcome.CANCELLED, error="given up before it was sent"))
+
+    def _send(self, hold: Hold, intent: Intent, body: bytes, shell: Shell) -> Generator[Effect, Any, Watch]:
+        guard = self.settings.guard
+        if guard.log_bodies:
+            yield Run(lambda: self.ledger.keep_request(hold, body))
+        judged_free = guard.mode is Mode.ENFORCE and hold.call.tier is Tier.FREE
+        cheap = guard.max_price and intent.accepts_max_price and judged_free
+        started = self.clock.monotonic()
+        try:
+            head: Head = yield Send(add_max_price(body) if cheap else None)
+        except GeneratorExit:
+            self.ledger.settle(hold, Ending(Outcome.CANCELLED, error="given up before an answer came"), block=False)
+            raise
+        except BaseException as exc:
+            ending = _network_ending(exc)
+            if shell.never_sent(exc):
+                yield Run(lambda: self.ledger.release(hold, ending))
+            else:
+                yield Run(lambda: self.ledger.settle(hold, ending))
+            raise
+        reader = AnswerReader(intent.endpoint, head.status, head.headers, keep_text=guard.log_bodies)
+        return Watch(self.ledger, hold, reader, started)
+
+    def _call_of(self, headers: Mapping[str, str], body: bytes) -> tuple[str, int]:
+        """The id of the call that this attempt belongs to, and the attempt's number.
+
+        SDKs that retry send the same body with a count, and no id of their own.
+        """
+        retries = headers.get(RETRY_HEADER, "0")
+        attempt = int(retries) + 1 if retries.isdecimal() and len(retries) < 4 else 1
+        key = hash(body)
+        call_id = self._calls.get(key) if attempt > 1 else None
+        if call_id is None:
+            call_id = secrets.token_hex(8)
+            if len(self._calls) >= REMEMBERED_BODIES:
+                self._calls.clear()
+            self._calls[key] = call_id
+        return call_id, attempt
+
+    def _api_key(self, request: Request) -> str | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+        try:
+            key = self.settings.key()
+        except ConfigError:
+            return None
+        return key.reveal() if key else None
+
+    def _refresh_now(self, request: Request, fetch: Fetch) -> str:
+        """Fetch a missing catalogue, and the key's figures with it. Returns what went wrong, or nothing."""
+        oldest = self.clock.now() - self.settings.guard.catalogue_max_age
+        try:
+            if not self.refresher.models(fetch, newer_than=oldest):
+                return "another process is still fetching it"
+        except PollError as exc:
+            return str(exc)
+        self._key_now(request, fetch)
+        return ""
+
+    def _key_now(self, request: Request, fetch: Fetch) -> None:
+        key = self._api_key(request)
+        if key is not None and self._is_upstream(request):
+            try:
+                self.refresher.key(fetch, key, newer_than=self.clock.now() - self.settings.poll.key_seconds)
+            except PollError as exc:
+                log.warning("the key's figures cannot be fetched, the guard counts by itself: %s", exc)
+
+    def _refresh_soon(self, request: Request, shell: Shell) -> None:
+        """Have the figures fetched in the background; the call does not wait, for its copy is usable."""
+        now = self.clock.monotonic()
+        if now >= self._next_refresh:
+            self._next_refresh = now + REFRESH_PAUSE_SECONDS
+            shell.background(lambda: self._refresh_due(request, shell.fetch))
+
+    def _refresh_due(self, request: Request, fetch: Fetch) -> None:
+        now, poll = self.clock.now(), self.settings.poll
+        try:
+            self.refresher.models(fetch, newer_than=now - poll.models_seconds, wait=False)
+            key = self._api_key(request)
+            if key is not None and self._is_upstream(request):
+                self.refresher.key(fetch, key, newer_than=now - poll.key_seconds, wait=False)
+        except (PollError, StoreError) as exc:
+            log.warning("the copy of OpenRouter's figures could not be refreshed: %s", exc)
+
+    def _is_upstream(self, request: Request) -> bool:
+        """Whether the request goes where our own polls go: its key is shown to nobody else."""
+        return request.url.startswith(self.settings.base_url + "/")
+
+
+def _explained(decision: Decision, failure: str) -> Decision:
+    if not failure or decision.verdict.reason is not Reason.CATALOGUE_STALE:
+        return decision
+    verdict = decision.verdict
+    told = Verdict(verdict.action, reason=verdict.reason, model=verdict.model, detail=f"{verdict.detail}: {failure}")
+    return Decision(told, decision.hold, refresh_due=False)
+
+
+def _network_ending(exc: BaseException) -> Ending:
+    outcome = Outcome.NETWORK_ERROR if isinstance(exc, Exception) else Outcome.CANCELLED
+    return Ending(outcome, error=redact(f"{type(exc).__name__}: {exc}", limit=200))
