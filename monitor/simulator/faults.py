@@ -2,8 +2,8 @@
 
 A rule is `{"match": {…}, "do": {…}}`. `match`, all optional: `path` and `model` (globs; the path without `/api/v1`, the
 model as asked), `method` (POST when there is no path), `nth` (only the n-th that matches, from 1), `every` (each n-th),
-`after` (only later than the first n), `times` (at most that often). `do` is a kind by name, or an object with `kind` and
-its parameters:
+`after` (only later than the first n), `times` (at most that often). `do` is a kind by name, or an object with `kind`
+and its parameters:
 
     {"match": {"path": "/chat/*", "model": "*:free", "every": 3}, "do": "upstream_429"}
     {"match": {"nth": 2}, "do": {"kind": "cut", "after_chunks": 3}}
