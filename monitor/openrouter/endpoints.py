@@ -105,14 +105,19 @@ def _classify(method: str, url: str, base_url: str, overridden: bool) -> Target:
         return _unknown("the URL cannot be read")
     if _AMBIGUOUS.search(url):
         return _unknown("the URL holds a backslash, a space or a control character")
-    base_host, base_port, base_path = _base(base_url)
+    base_host, base_port, base_path, base_read = _base(base_url)
     at_base = host == base_host and port == base_port
     verb = method.strip().upper()
     if at_base or _is_openrouter(host):
         if overridden:
             return _unknown("a header overrides the method")
-        prefixes = (base_path, *_GENERAL_PREFIXES) if at_base else _GENERAL_PREFIXES
-        return _openrouter(verb, parts.path, prefixes)
+        if not at_base:
+            return _openrouter(verb, _tidy(parts.path), _read(parts.path), _GENERAL_PREFIXES)
+        tidy = _tidy(parts.path)
+        if tidy.startswith(base_path):
+            # The operator chose how the base is spelled; only what follows it is judged by its spelling.
+            tidy = base_read + tidy[len(base_path) :]
+        return _openrouter(verb, tidy, _read(parts.path), (base_read, *_GENERAL_PREFIXES))
     return _elsewhere(verb, parts.path, overridden)
 
 
@@ -126,16 +131,15 @@ def is_openrouter_host(host: str, base_url: str) -> bool:
         name, port = _host(parts.hostname or ""), parts.port
     except ValueError:
         return False
-    base_host, base_port, _ = _base(base_url)
+    base_host, base_port, _, _ = _base(base_url)
     if _is_openrouter(name):
         return True
     return name == base_host and (port == base_port or (port is None and base_port in (80, 443)))
 
 
-def _openrouter(verb: str, path: str, prefixes: tuple[str, ...]) -> Target:
+def _openrouter(verb: str, tidy: str, read: str | None, prefixes: tuple[str, ...]) -> Target:
     if verb in _READS or verb == "DELETE":
         return _FREE
-    tidy, read = _tidy(path), _read(path)
     if read is None:
         return _unknown("the path is encoded over and over")
     endpoint = _billable(read, prefixes)
@@ -214,16 +218,14 @@ def _is_openrouter(host: str) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _base(base_url: str) -> tuple[str, int | None, str]:
+def _base(base_url: str) -> tuple[str, int | None, str, str]:
+    """Host, port, and the path as it is spelled and as it is read."""
     try:
         parts = urlsplit(base_url)
-        return (
-            _host(parts.hostname or ""),
-            parts.port or _DEFAULT_PORTS.get(parts.scheme.lower()),
-            _read(parts.path) or "",
-        )
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
     except ValueError:
-        return "", None, ""
+        return "", None, "", ""
+    return _host(parts.hostname or ""), port, _tidy(parts.path), _read(parts.path) or ""
 
 
 def _unknown(detail: str) -> Target:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+_LARGEST = 2**53
+
 
 def number(value: object) -> float | None:
     """A finite float of a number or of a string that holds one; None for anything else."""
@@ -21,10 +23,10 @@ def number(value: object) -> float | None:
 
 
 def count(value: object) -> int | None:
-    """A whole number that is not negative; None for anything else."""
+    """A whole number from 0 to 2**53, which a store and a float can hold; None for anything else."""
     if type(value) is int:
-        return value if value >= 0 else None
-    if isinstance(value, float) and math.isfinite(value) and value >= 0 and value == int(value):
+        return value if 0 <= value <= _LARGEST else None
+    if isinstance(value, float) and 0 <= value <= _LARGEST and value == int(value):
         return int(value)
     return None
 

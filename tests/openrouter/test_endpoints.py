@@ -198,3 +198,13 @@ def test_no_spelling_of_an_inference_path_is_free(path: str, changes: list[tuple
             case "dot" if letter == "/":
                 spelled = spelled[:at] + "/x/.." + spelled[at:]
     assert classify("POST", "https://openrouter.ai" + spelled, BASE).kind in (Kind.BILLABLE, Kind.UNKNOWN)
+
+
+def test_the_base_may_be_spelled_as_the_operator_likes() -> None:
+    """Capitals in the configured base do not make every call odd; capitals after it do."""
+    base = "https://gw.example/Team%20A/OpenRouter/"
+    assert classify("POST", "https://gw.example/Team%20A/OpenRouter/chat/completions", base).endpoint is Endpoint.CHAT
+    assert classify("POST", "https://gw.example/Team%20A/OpenRouter/keys", base).kind is Kind.FREE
+    assert classify("POST", "https://gw.example/Team%20A/OpenRouter/Chat/completions", base).kind is Kind.UNKNOWN
+    assert classify("POST", "https://gw.example/team%20a/openrouter/chat/completions", base).kind is Kind.UNKNOWN
+    assert classify("POST", "https://[broken/chat", "https://[broken").kind is Kind.UNKNOWN

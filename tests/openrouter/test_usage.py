@@ -44,6 +44,8 @@ from monitor.openrouter.usage import merge, read_usage
         ({"prompt_tokens": -1, "completion_tokens": "5", "cost": -0.1}, Usage()),
         ({"prompt_tokens": True, "completion_tokens": 1.5, "cost": "NaN"}, Usage()),
         ({"prompt_tokens": 2.0, "cost": float("inf"), "prompt_tokens_details": None}, Usage(2)),
+        ({"prompt_tokens": 2**53, "completion_tokens": 2**53 + 1, "cost": 10**400}, Usage(2**53)),
+        ({"prompt_tokens": 10**400, "completion_tokens": 1e300}, Usage()),
         ({"usage": None}, Usage()),
         ({}, Usage()),
         (None, Usage()),
