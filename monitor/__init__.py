@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from monitor.version import __version__
 
 if TYPE_CHECKING:
     from monitor.config import Settings
@@ -51,6 +51,7 @@ __all__ = [
     "QuotaExhausted",
     "Settings",
     "StoreError",
+    "__version__",
     "guard_client",
     "guarded_async_client",
     "guarded_client",

@@ -1,0 +1,184 @@
+"""What is timed. Each case makes its own store and says what it compares with what."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+
+from monitor import Settings, guard_client, guarded_client
+from monitor.clock import SystemClock
+from monitor.ledger import Ask, Ledger
+from monitor.model import Ending, Endpoint, Intent, ModelFacts, Outcome, PriceClass, Usage
+from monitor.store import open_store
+from tests.bench.measure import Result, interleaved
+from tests.bench.server import MODEL, PAID
+
+ROWS = 1_000_000
+
+
+def settings(base_url: str, folder: Path, name: str = "guard.db") -> Settings:
+    """No window may fill up: what is timed is an admission."""
+    quota = {"per_minute": 10_000_000, "per_day": 100_000_000}
+    return Settings(store=str(folder / name), base_url=base_url, quota=quota, api_key="sk-or-v1-bench")
+
+
+def _body(model: str = MODEL, stream: bool = False) -> dict[str, object]:
+    messages = [{"role": "user", "content": "What is machine learning?"}]
+    return {"model": model, "messages": messages, "stream": stream}
+
+
+def _poster(client: httpx.Client, base_url: str, body: dict[str, object]) -> Callable[[], object]:
+    headers = {"authorization": "Bearer sk-or-v1-bench"}
+    return lambda: client.post(f"{base_url}/chat/completions", json=body, headers=headers)
+
+
+def _reader(client: httpx.Client, base_url: str) -> Callable[[], object]:
+    def read() -> int:
+        headers = {"authorization": "Bearer sk-or-v1-bench"}
+        with client.stream("POST", f"{base_url}/chat/completions", json=_body(stream=True), headers=headers) as answer:
+            return sum(len(chunk) for chunk in answer.iter_raw())
+
+    return read
+
+
+def call(base_url: str, folder: Path) -> Result:
+    bare, guarded = httpx.Client(), guarded_client("bench", settings(base_url, folder))
+    with bare, guarded:
+        candidates = {
+            "bare httpx": _poster(bare, base_url, _body()),
+            "guarded httpx": _poster(guarded, base_url, _body()),
+        }
+        return interleaved("One call, JSON answer", candidates, bound=1.35)
+
+
+def stream(base_url: str, folder: Path) -> Result:
+    bare, guarded = httpx.Client(), guarded_client("bench", settings(base_url, folder))
+    with bare, guarded:
+        candidates = {"bare httpx": _reader(bare, base_url), "guarded httpx": _reader(guarded, base_url)}
+        return interleaved("One stream of 50 chunks", candidates, rounds=30, calls=30)
+
+
+def refused(base_url: str, folder: Path) -> Result:
+    bare, guarded = httpx.Client(), guarded_client("bench", settings(base_url, folder))
+    with bare, guarded:
+        candidates = {
+            "bare httpx": _poster(bare, base_url, _body()),
+            "guarded, refused": _poster(guarded, base_url, _body(PAID)),
+        }
+        return interleaved("A refused call", candidates)
+
+
+def sdk(base_url: str, folder: Path) -> Result:
+    import httpx2
+    from openai import OpenAI
+
+    def asker(client: OpenAI) -> Callable[[], object]:
+        messages = [{"role": "user", "content": "What is machine learning?"}]
+        return lambda: client.chat.completions.create(model=MODEL, messages=messages)  # type: ignore[arg-type]
+
+    def sdk_of(client: object) -> OpenAI:
+        return OpenAI(base_url=base_url, api_key="sk-or-v1-bench", http_client=client)  # type: ignore[arg-type]
+
+    guarded = guard_client(httpx2.Client(), "bench", settings(base_url, folder))
+    with httpx2.Client() as bare, guarded:
+        candidates = {"bare OpenAI SDK": asker(sdk_of(bare)), "guarded OpenAI SDK": asker(sdk_of(guarded))}
+        return interleaved("One call by the OpenAI SDK", candidates, bound=1.12)
+
+
+def async_call(base_url: str, folder: Path) -> Result:
+    loop = asyncio.new_event_loop()
+    bare = httpx.AsyncClient()
+    guarded = guard_client(httpx.AsyncClient(), "bench", settings(base_url, folder))
+
+    def poster(client: httpx.AsyncClient) -> Callable[[], object]:
+        headers = {"authorization": "Bearer sk-or-v1-bench"}
+        url = f"{base_url}/chat/completions"
+        return lambda: loop.run_until_complete(client.post(url, json=_body(), headers=headers))
+
+    try:
+        candidates = {"bare httpx, async": poster(bare), "guarded httpx, async": poster(guarded)}
+        return interleaved("One async call, JSON answer", candidates)
+    finally:
+        loop.run_until_complete(bare.aclose())
+        loop.run_until_complete(guarded.aclose())
+        loop.close()
+
+
+def ledger(base_url: str, folder: Path) -> Result:
+    empty, full = settings(base_url, folder, "empty.db"), settings(base_url, folder, "full.db")
+    for each in (empty, full):
+        _with_catalogue(each)
+    shutil.copy(full.store_path, folder / "filled.db")
+    _fill(Path(full.store_path), ROWS)
+    candidates = {"empty log": _pair(empty), f"{ROWS:,} rows in the log": _pair(full)}
+    return interleaved("Reserve and settle, by the log's size", candidates, calls=200, bound=1.2)
+
+
+def _with_catalogue(each: Settings) -> None:
+    store, now = open_store(each.store_path), SystemClock().now()
+    with store.transaction() as tx:
+        tx.save_models([ModelFacts(MODEL, PriceClass.FREE, prompt_usd=0.0, completion_usd=0.0)], [], now)
+        tx.save_catalogue(each.base_url, now, 1)
+        tx.save_account(each.account, {"key_at": now, "server_limit": 10**9})
+    store.close()
+
+
+def _fill(path: Path, rows: int) -> None:
+    """A log of `rows` ended calls, as they would be after months."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " INSERT INTO calls (started_at, ended_at, app, account, endpoint, model_requested, model_served, provider,"
+            " tier, stream, attempt, call_id, generation_id, status, outcome, prompt_tokens, completion_tokens,"
+            " cached_tokens, reasoning_tokens, cost_usd, estimated_cost_usd, duration_ms, ttft_ms, counted)"
+            " SELECT 1.7e9 + i, 1.7e9 + i + 1, 'app' || (i % 20), 'default', 'chat', ?2, ?2, 'Bench', 'free', 0, 1,"
+            " printf('%016x', i), printf('gen-1790000000-%020d', i), 200, 'success', 100, 200, 0, 0, 0.0, 0.0,"
+            " 1000.0, 200.0, 1 FROM n",
+            (rows, MODEL),
+        )
+
+
+def _pair(each: Settings) -> Callable[[], object]:
+    books = Ledger(open_store(each.store_path), each, SystemClock())
+    intent = Intent(Endpoint.CHAT, MODEL, prompt_bytes=100)
+    usage = Usage(prompt_tokens=10, completion_tokens=20, cost_usd=0.0)
+    ending = Ending(Outcome.SUCCESS, 200, usage, MODEL, "Bench", "gen-1790000000-abcdefghijklmnopqrst")
+    numbers: Iterator[int] = iter(range(10**9))
+
+    def pair() -> None:
+        decision = books.reserve(Ask(intent, "bench", f"{next(numbers):016x}"))
+        assert decision.hold is not None
+        books.settle(decision.hold, ending)
+
+    return pair
+
+
+def start(base_url: str, folder: Path) -> Result:
+    def python(*arguments: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+    candidates = {
+        "import httpx": python("-c", "import httpx"),
+        "openrouter-monitor --help": python("-m", "monitor", "--help"),
+        "import monitor": python("-c", "import monitor"),
+    }
+    return interleaved("Start, as whole processes", candidates, rounds=10, calls=3, bound=1.5)
+
+
+CASES = {
+    "call": call,
+    "sdk": sdk,
+    "stream": stream,
+    "async": async_call,
+    "refused": refused,
+    "ledger": ledger,
+    "start": start,
+}
