@@ -1,0 +1,190 @@
+"""Requests that are plain, and requests with one thing in them that may bill."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from monitor.model import Endpoint, Intent, Reason
+from monitor.openrouter.intent import read_intent
+
+FREE = "a/b:free"
+JSON = {"content-type": "application/json"}
+CHAT: dict[str, Any] = {"model": FREE, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def judge(fields: dict[str, Any], endpoint: Endpoint = Endpoint.CHAT, headers: dict[str, str] | None = None) -> Intent:
+    return read_intent(endpoint, {**JSON, **(headers or {})}, json.dumps(fields).encode())
+
+
+def reasons(intent: Intent) -> list[Reason]:
+    return [objection.reason for objection in intent.objections]
+
+
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "model": "x/y"}}}
+
+PLAIN: list[tuple[Endpoint, dict[str, Any]]] = [
+    (Endpoint.CHAT, {}),
+    (Endpoint.CHAT, {"model": "openrouter/free"}),
+    (Endpoint.CHAT, {"models": ["c/d:free"], "route": "fallback"}),
+    (Endpoint.CHAT, {"models": None, "plugins": None, "tools": None, "preset": None, "provider": None, "route": None}),
+    (Endpoint.CHAT, {"stream": True, "stream_options": {"include_usage": True}, "usage": {"include": True}}),
+    (Endpoint.CHAT, {"temperature": 0.1, "top_p": 1, "seed": 1, "stop": ["x"], "max_tokens": 5, "n": 1, "user": "u"}),
+    (Endpoint.CHAT, {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}),
+    (Endpoint.CHAT, {"reasoning": {"effort": "low"}, "include_reasoning": True, "reasoning_effort": "low"}),
+    (Endpoint.CHAT, {"tools": [FUNCTION], "tool_choice": "auto", "parallel_tool_calls": True}),
+    (Endpoint.CHAT, {"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+    (Endpoint.CHAT, {"functions": [{"name": "f"}], "function_call": "auto"}),
+    (Endpoint.CHAT, {"plugins": []}),
+    (Endpoint.CHAT, {"plugins": [{"id": "response-healing"}, {"id": "context-compression", "enabled": True}]}),
+    (Endpoint.CHAT, {"plugins": [{"id": "web", "enabled": False}, {"id": "anything", "enabled": False}]}),
+    (Endpoint.CHAT, {"plugins": [{"id": "file-parser", "pdf": {"engine": "cloudflare-ai"}}]}),
+    (Endpoint.CHAT, {"plugins": [{"id": "file-parser", "pdf": {"engine": "native"}}]}),
+    (Endpoint.CHAT, {"modalities": ["text"], "service_tier": "auto", "transforms": ["middle-out"]}),
+    (Endpoint.CHAT, {"service_tier": "default", "provider": {"sort": "price", "order": ["x"], "zdr": True}}),
+    (Endpoint.CHAT, {"provider": {"options": {"groq": {"seed": 1}}}, "some_unheard_field": 1, "tool_stream": True}),
+    (Endpoint.CHAT, {"metadata": {"search": "x"}, "trace": {}, "session_id": "s", "debug": {}, "logit_bias": {"1": 1}}),
+    (Endpoint.CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}),
+    (Endpoint.CHAT, {"messages": [{"role": "user", "content": 'a "file" and "input_file" \u0041'}]}),
+    (Endpoint.COMPLETIONS, {"prompt": "hi", "suffix": "x", "echo": False, "best_of": 1}),
+    (Endpoint.RESPONSES, {"input": "hi", "instructions": "x", "text": {}, "max_output_tokens": 5, "store": False}),
+    (Endpoint.RESPONSES, {"input": [], "tools": [{"type": "function", "name": "f", "parameters": {}}]}),
+    (Endpoint.RESPONSES, {"tools": [{"type": "custom", "name": "f"}], "tool_choice": {"type": "custom", "name": "f"}}),
+    (Endpoint.RESPONSES, {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "f"}]}]}),
+    (Endpoint.MESSAGES, {"system": "x", "thinking": {"type": "enabled"}, "stop_sequences": ["x"], "max_tokens": 9}),
+    (Endpoint.MESSAGES, {"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "tool", "name": "f"}}),
+    (
+        Endpoint.MESSAGES,
+        {"tools": [{"type": "custom", "name": "f", "input_schema": {}}], "tool_choice": {"type": "any"}},
+    ),
+    (Endpoint.MESSAGES, {"speed": "standard", "service_tier": "standard_only", "fallbacks": [{"model": "c/d:free"}]}),
+    (Endpoint.EMBEDDINGS, {"input": ["a", "b"], "dimensions": 8, "encoding_format": "float"}),
+    (Endpoint.RERANK, {"query": "q", "documents": ["a", {"text": "b"}], "top_n": 1}),
+    (Endpoint.TRANSCRIPTIONS, {"input_audio": {"data": "x", "format": "wav"}, "language": "en"}),
+    (Endpoint.DECISIONS, {"state": "x", "questions": {}}),
+]
+
+PDF = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}}
+
+PAID: list[tuple[Endpoint, dict[str, Any], Reason]] = [
+    (Endpoint.CHAT, {"model": "@preset/x"}, Reason.PRESET),
+    (Endpoint.CHAT, {"model": "a/b@preset/x"}, Reason.PRESET),
+    (Endpoint.CHAT, {"model": "a/b:free@Preset/x"}, Reason.PRESET),
+    (Endpoint.CHAT, {"models": ["@preset/x"]}, Reason.PRESET),
+    (Endpoint.CHAT, {"preset": "x"}, Reason.PRESET),
+    (Endpoint.CHAT, {"preset": ""}, Reason.PRESET),
+    (Endpoint.RESPONSES, {"prompt": {"id": "pmpt_1"}}, Reason.PRESET),
+    (Endpoint.CHAT, {"model": "a/b:online"}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"model": "a/b:free:online"}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"models": ["a/b:ONLINE"]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"model": "a/b:nitro"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "a/b:free:nitro"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "a/b:floor:free"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "a/b:exacto"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "a/b:free:thinking"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "openrouter/auto"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "openrouter/auto:free"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "OpenRouter/Auto-Beta"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "openrouter/fusion"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "openrouter/bodybuilder"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "openrouter/pareto-code"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "typesafe/jev-router"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"model": "~anthropic/claude-opus-latest"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"models": ["c/d:free", "openrouter/auto"]}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"route": "auto"}, Reason.ROUTER_MODEL),
+    (Endpoint.CHAT, {"plugins": [{"id": "web"}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "web", "enabled": "false"}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "web", "enabled": 0}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "web", "enabled": None}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "web", "enabled": False}, {"id": "web"}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "unheard-of"}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": ["response-healing"]}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "file-parser"}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "file-parser", "pdf": {"engine": "mistral-ocr"}}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "file-parser", "pdf": {"engine": None}}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"plugins": [{"id": "fusion", "enabled": True}]}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"messages": [{"role": "user", "content": [PDF]}]}, Reason.PAID_PLUGIN),
+    (Endpoint.RESPONSES, {"input": [{"content": [{"type": "input_file", "file_id": "x"}]}]}, Reason.PAID_PLUGIN),
+    (Endpoint.MESSAGES, {"messages": [{"content": [{"type": "document", "source": {}}]}]}, Reason.PAID_PLUGIN),
+    (
+        Endpoint.MESSAGES,
+        {"messages": [{"content": [{"type": "tool_result", "content": [{"type": "document"}]}]}]},
+        Reason.PAID_PLUGIN,
+    ),
+    (
+        Endpoint.CHAT,
+        {"messages": [{"content": [PDF]}], "plugins": [{"id": "file-parser", "enabled": False}]},
+        Reason.PAID_PLUGIN,
+    ),
+    (Endpoint.CHAT, {"tools": [{"type": "openrouter:web_search"}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tools": [FUNCTION, {"type": "web_search"}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tools": [{"type": "web_search_preview_2025_03_11"}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tools": [{"type": "some_new_shorthand", "function": {"name": "f"}}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tools": [{"type": "Function", "function": {"name": "f"}}]}, Reason.SERVER_TOOL),
+    (
+        Endpoint.CHAT,
+        {"tools": [{"type": "function", "function": {"name": "openrouter:web_search"}}]},
+        Reason.SERVER_TOOL,
+    ),
+    (Endpoint.CHAT, {"tools": [{"type": "function"}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tools": [{}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tools": [{"type": ["function"], "function": {"name": "f"}}]}, Reason.SERVER_TOOL),
+    (Endpoint.RESPONSES, {"tools": [{"type": "mcp", "server_url": "x"}]}, Reason.SERVER_TOOL),
+    (Endpoint.RESPONSES, {"tools": [{"type": "code_interpreter"}]}, Reason.SERVER_TOOL),
+    (Endpoint.RESPONSES, {"tools": [{"type": "namespace", "tools": [{"type": "web_search"}]}]}, Reason.SERVER_TOOL),
+    (Endpoint.MESSAGES, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, Reason.SERVER_TOOL),
+    (Endpoint.MESSAGES, {"tools": [{"type": "computer_20250124", "name": "computer"}]}, Reason.SERVER_TOOL),
+    (Endpoint.MESSAGES, {"tools": [{"name": "f"}]}, Reason.SERVER_TOOL),
+    (Endpoint.MESSAGES, {"mcp_servers": [{"url": "x"}]}, Reason.SERVER_TOOL),
+    (Endpoint.MESSAGES, {"container": {"skills": []}}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tool_choice": {"type": "openrouter:web_search"}}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"tool_choice": "web_search"}, Reason.SERVER_TOOL),
+    (
+        Endpoint.RESPONSES,
+        {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search_preview"}]}},
+        Reason.SERVER_TOOL,
+    ),
+    (Endpoint.CHAT, {"web_search_options": {}}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"deferred_tools": {"protocol": "v1"}}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"deferred_tools": [{"type": "web_search"}]}, Reason.SERVER_TOOL),
+    (Endpoint.CHAT, {"modalities": ["text", "image"]}, Reason.PAID_MODALITY),
+    (Endpoint.CHAT, {"modalities": ["audio"]}, Reason.PAID_MODALITY),
+    (Endpoint.CHAT, {"modalities": ["Text"]}, Reason.PAID_MODALITY),
+    (Endpoint.CHAT, {"image_config": {"aspect_ratio": "1:1"}}, Reason.PAID_MODALITY),
+    (Endpoint.CHAT, {"audio": {"voice": "x"}}, Reason.PAID_MODALITY),
+    (Endpoint.IMAGES, {"prompt": "x"}, Reason.PAID_MODALITY),
+    (Endpoint.SPEECH, {"input": "x", "voice": "v", "speed": 1.5}, Reason.PAID_MODALITY),
+    (Endpoint.VIDEOS, {"prompt": "x"}, Reason.PAID_MODALITY),
+    (Endpoint.CHAT, {"service_tier": "priority"}, Reason.PAID_SERVICE_TIER),
+    (Endpoint.CHAT, {"service_tier": "flex"}, Reason.PAID_SERVICE_TIER),
+    (Endpoint.CHAT, {"service_tier": ["auto"]}, Reason.PAID_SERVICE_TIER),
+    (Endpoint.MESSAGES, {"speed": "fast"}, Reason.PAID_SERVICE_TIER),
+    (Endpoint.CHAT, {"provider": {"options": {"xai": {"search_parameters": {}}}}}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"provider": {"options": {"x": {"a": [{"tools": []}]}}}}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"search_parameters": {"mode": "on"}}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"openrouter_extra": 1}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"webhook": 1}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"fusion": {}}, Reason.PAID_PLUGIN),
+    (Endpoint.CHAT, {"models": "a/b:free"}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"models": [1]}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"models": [None]}, Reason.BODY_UNREADABLE),
+    (Endpoint.MESSAGES, {"fallbacks": {"model": "c/d"}}, Reason.BODY_UNREADABLE),
+    (Endpoint.MESSAGES, {"fallbacks": [{"model": "c/d:free", "tools": []}]}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"plugins": {"id": "web"}}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"plugins": ["web"]}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"plugins": [{"id": "web", "enabled": False, "Enabled": True}]}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"tools": {"type": "function"}}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"tools": [{"type": "function", "function": {"name": "f"}, "Type": "x"}]}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"tool_choice": 5}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"modalities": "text"}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"provider": "groq"}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"provider": {"maxPrice": 1}}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"n": 0}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"n": "2"}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"n": 10**400}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"n": 1.5}, Reason.BODY_UNREADABLE),
+    (Endpoint.CHAT, {"model": None}, Reason.MODEL_MISSING),
+    (Endpoint.CHAT, {"model": ""}, Reason.MODEL_MISSING),
+    (Endpoint.UNKNOWN, {}, Reason.ENDPOINT_UNKNOWN),
+]
