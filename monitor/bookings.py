@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from monitor.clock import day_of, month_start_day
 from monitor.config import Settings
-from monitor.model import Ending, Event, Intent, KeyFacts, LimitKind, Outcome, Tier
+from monitor.model import Ending, Event, Intent, KeyFacts, LimitKind, ModelFacts, Outcome, PriceClass, Tier
 from monitor.policy.admission import ACCOUNT, PAID_CALLS
 from monitor.policy.balances import Balances, DayWindow, MinuteWindow, Money
 from monitor.policy.budgets import has_budget
 from monitor.policy.corrections import LEARNED_LIMIT_SECONDS, correction_for
 from monitor.redact import redact
-from monitor.store.protocol import ALL_APPS, AccountState, Transaction
+from monitor.store.protocol import ALL_APPS, AccountState, Standing, Transaction
 
 if TYPE_CHECKING:
     from monitor.ledger import Hold
 
 DEFAULT_PER_DAY = 50
 """The day's limit until OpenRouter tells: 1000 is only for accounts that bought credits, and is never guessed."""
+
+NO_MONEY = Money()
 
 BODY_LIMIT = 1024 * 1024
 """Characters kept of a request's and of an answer's body, where bodies are logged."""
@@ -40,66 +43,74 @@ class Books:
 
 def read(tx: Transaction, models: tuple[str, ...], settings: Settings, app: str, now: float) -> Books:
     """Everything that a verdict depends on, read in one transaction."""
-    name = settings.account
-    account, catalogue, last_send, any_pause, any_cooldown = tx.standing(name)
-    if catalogue is not None and catalogue.source != settings.base_url:
-        # Another upstream's prices (a simulator's, say) must not vouch for this one's.
-        catalogue = None
+    name, poll = settings.account, settings.poll
     day = day_of(now)
-    windows = tx.day_windows(name, day)
-    per_minute = minute_limit(account, settings, now)
-    full = last_send is not None and last_send >= per_minute > 0
-    blocking = tx.sent_at(name, last_send - per_minute + 1) if full and last_send else None
+    standing = tx.standing(name, models[0] if models else None, day)
+    # Another upstream's prices (a simulator's, say) must not vouch for this one's.
+    age = max(0.0, now - standing.fetched_at) if standing.source == settings.base_url else None
+    per_minute = minute_limit(standing.minute_limit, standing.minute_limit_at or 0.0, settings, now)
+    last_send = standing.last_send or 0
+    blocking = tx.sent_at(name, last_send - per_minute + 1) if last_send >= per_minute > 0 else None
+    only_free = len(models) == 1 and standing.price == PriceClass.FREE
     balances = Balances(
         now=now,
-        minute=MinuteWindow(per_minute, blocking, account.minute_closed_until),
-        day=day_window(account, settings, windows.get(ALL_APPS, (0, 0)), now),
-        facts=tx.facts(models),
-        catalogue_age=None if catalogue is None else max(0.0, now - catalogue.fetched_at),
-        cooldowns=tx.cooldowns(name, (ACCOUNT, PAID_CALLS, *models)) if any_cooldown else {},
-        apps={app: attempts - uncounted for app, (attempts, uncounted) in windows.items() if app != ALL_APPS},
-        money=_money(tx, account, settings, now),
-        paused=tx.paused(app, now) if any_pause else None,
+        minute=MinuteWindow(per_minute, blocking, standing.minute_closed_until or 0.0),
+        day=day_window(standing, settings, standing.attempts or 0, standing.uncounted or 0, now),
+        facts={models[0]: _free(models[0])} if only_free else tx.facts(models),
+        catalogue_age=age,
+        cooldowns=tx.cooldowns(name, (ACCOUNT, PAID_CALLS, *models)) if standing.any_cooldown else {},
+        apps=apps_used(tx, name, day) if settings.apps else {},
+        money=_money(tx, standing.key_remaining_usd, settings, now),
+        paused=tx.paused(app, now) if standing.any_pause else None,
     )
-    due = (
-        catalogue is None
-        or now - catalogue.fetched_at > settings.poll.models_seconds
-        or account.key_at is None
-        or now - account.key_at > settings.poll.key_seconds
-    )
-    return Books(balances, due, account.key_at, (last_send or 0) + 1)
+    key_at = standing.key_at
+    due = age is None or age > poll.models_seconds or key_at is None or now - key_at > poll.key_seconds
+    return Books(balances, due, key_at, last_send + 1)
 
 
-def _money(tx: Transaction, account: AccountState, settings: Settings, now: float) -> Money:
+@lru_cache(maxsize=256)
+def _free(model: str) -> ModelFacts:
+    """All that a verdict needs of a free model: that it is one."""
+    return ModelFacts(model, PriceClass.FREE)
+
+
+def apps_used(tx: Transaction, account: str, day: int) -> dict[str, int]:
+    """Each app's free requests of a UTC day, less those that OpenRouter is known not to count."""
+    rows = tx.day_windows(account, day).items()
+    return {app: attempts - uncounted for app, (attempts, uncounted) in rows if app != ALL_APPS}
+
+
+def _money(tx: Transaction, key_remaining_usd: float | None, settings: Settings, now: float) -> Money:
     if not has_budget(settings.budget):
-        return Money(key_remaining_usd=account.key_remaining_usd)
+        return NO_MONEY if key_remaining_usd is None else Money(key_remaining_usd=key_remaining_usd)
     return Money(
         day_usd=tx.spent(settings.account, "day", day_of(now)),
         month_usd=tx.spent(settings.account, "month", month_start_day(now)),
-        key_remaining_usd=account.key_remaining_usd,
+        key_remaining_usd=key_remaining_usd,
     )
 
 
-def minute_limit(account: AccountState, settings: Settings, now: float) -> int:
+def minute_limit(learned: int | None, learned_at: float, settings: Settings, now: float) -> int:
     """Requests a minute: as set, or fewer if OpenRouter's own 429 lately named fewer."""
-    learned = account.minute_limit
-    if learned is None or now - account.minute_limit_at > LEARNED_LIMIT_SECONDS:
+    if learned is None or now - learned_at > LEARNED_LIMIT_SECONDS:
         return settings.quota.per_minute
     return min(learned, settings.quota.per_minute)
 
 
-def day_window(account: AccountState, settings: Settings, own: tuple[int, int], now: float) -> DayWindow:
+def day_window(
+    account: AccountState | Standing, settings: Settings, attempts: int, uncounted: int, now: float
+) -> DayWindow:
     """The UTC day's window from our own count and OpenRouter's last figure, if that is of today."""
-    attempts, uncounted = own
+    set_to, told = settings.quota.per_day, account.server_limit
+    limit = told if set_to is None else set_to if told is None else min(set_to, told)
     of_today = account.server_at is not None and day_of(account.server_at) == day_of(now)
-    limits = [limit for limit in (settings.quota.per_day, account.server_limit) if limit is not None]
     return DayWindow(
-        limit=min(limits, default=DEFAULT_PER_DAY),
+        limit=DEFAULT_PER_DAY if limit is None else limit,
         attempts=attempts,
         uncounted=uncounted,
         server_used=account.server_used if of_today else None,
-        since_read=max(0, attempts - account.server_base) if of_today else 0,
-        closed_until=account.day_closed_until,
+        since_read=max(0, attempts - (account.server_base or 0)) if of_today else 0,
+        closed_until=account.day_closed_until or 0.0,
     )
 
 
@@ -156,7 +167,7 @@ def _learn(tx: Transaction, hold: Hold, ending: Ending, settings: Settings, at: 
             tx.warm_up(call.account, call.model)
         return
     account = tx.account(call.account)
-    believed = minute_limit(account, settings, at)
+    believed = minute_limit(account.minute_limit, account.minute_limit_at, settings, at)
     strikes = tx.strikes(call.account, call.model or "")
     correction = correction_for(ending.limit, model=call.model, now=at, strikes=strikes, minute_limit=believed)
     if correction.cool is not None:

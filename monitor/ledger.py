@@ -28,6 +28,8 @@ LEFT_OVER_LIMIT = 10_000
 KEY_FIGURES_SECONDS = 60.0
 """A refusal for the day's limit is not given on figures of OpenRouter's older than this, if new ones can be had."""
 
+LOST = Ending(Outcome.ABANDONED, error="the process that sent it ended, or lost it")
+
 log = logging.getLogger("monitor.ledger")
 
 
@@ -149,16 +151,22 @@ class Ledger:
 
     def sweep(self) -> int:
         """Settle the holds whose lease ran out, at their estimate: they may have been billed. Returns how many."""
-        now, swept = self.clock.now(), 0
+        now, swept, above, first_open = self.clock.now(), 0, -1, None
         while True:
             with self.store.transaction() as tx:
-                rows = tx.expired(now, SWEEP_BATCH)
+                rows = tx.open_rows(SWEEP_BATCH, above)
                 for row in rows:
-                    ending = Ending(Outcome.ABANDONED, error="the process that sent it ended, or lost it")
-                    bookings.settle(tx, Hold(row.id, row.call, day_of(row.call.started_at)), ending, self.settings, now)
-            swept += len(rows)
-            if len(rows) < SWEEP_BATCH:
-                return swept
+                    above = row.id
+                    if row.call.lease_until is not None and row.call.lease_until < now:
+                        bookings.settle(
+                            tx, Hold(row.id, row.call, day_of(row.call.started_at)), LOST, self.settings, now
+                        )
+                        swept += 1
+                    elif first_open is None:
+                        first_open = row.id
+                if len(rows) < SWEEP_BATCH:
+                    tx.nothing_open_below(tx.newest_row() if first_open is None else first_open)
+                    return swept
 
     def note_key(self, facts: KeyFacts | None, *, asked_at: float, error: str | None = None) -> None:
         """Book what `/key` said, or why it said nothing. `asked_at`: epoch seconds when the request was sent.

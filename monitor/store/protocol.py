@@ -43,13 +43,30 @@ class CatalogueState(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How things stand for an account, read at once: `last_send` numbers its newest free request."""
+    """How things stand for one request, read at once: what an admission of the usual kind needs, and no more.
 
-    account: AccountState
-    catalogue: CatalogueState | None
+    `source` is "" without a catalogue; `last_send` numbers the account's newest free request; `attempts` and
+    `uncounted` are the account's for the UTC day asked for; `price` is the asked model's, None when it is not listed.
+    """
+
+    server_used: int | None
+    server_limit: int | None
+    server_at: float | None
+    server_base: int | None
+    minute_limit: int | None
+    minute_limit_at: float | None
+    minute_closed_until: float | None
+    day_closed_until: float | None
+    key_remaining_usd: float | None
+    key_at: float | None
+    source: str
+    fetched_at: float
     last_send: int | None
-    any_pause: bool
-    any_cooldown: bool
+    any_pause: int
+    any_cooldown: int
+    attempts: int | None
+    uncounted: int | None
+    price: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +99,7 @@ class OpenRow:
 class Transaction(Protocol):
     """One write transaction. Either all of it happens or none."""
 
-    def standing(self, account: str) -> Standing: ...
+    def standing(self, account: str, model: str | None, day: int) -> Standing: ...
     def account(self, account: str) -> AccountState: ...
     def save_account(self, account: str, changes: Mapping[str, object]) -> None: ...
     def catalogue(self) -> CatalogueState | None: ...
@@ -113,7 +130,9 @@ class Transaction(Protocol):
         self, call: OpenCall, ending: Ending, *, tier: Tier, cost_usd: float | None, seconds: float, again: bool = False
     ) -> None: ...
     def renew(self, row: int, lease_until: float) -> None: ...
-    def expired(self, now: float, limit: int) -> list[OpenRow]: ...
+    def open_rows(self, limit: int, above: int = -1) -> list[OpenRow]: ...
+    def newest_row(self) -> int: ...
+    def nothing_open_below(self, row: int) -> None: ...
     def keep_bodies(self, row: int, request: str | None, answer: str | None) -> None: ...
     def add_event(self, event: Event) -> None: ...
     def take_lease(self, name: str, holder: str, until: float, now: float) -> bool: ...

@@ -142,14 +142,24 @@ class CallRows(Rows):
             "UPDATE calls SET lease_until = ? WHERE id = ? AND lease_until IS NOT NULL", (lease_until, row)
         )
 
-    def expired(self, now: float, limit: int) -> list[OpenRow]:
-        """Holds whose lease has run out: their process died, or lost them."""
+    def open_rows(self, limit: int, above: int = -1) -> list[OpenRow]:
+        """Holds, oldest first, at most `limit` of those with a higher number than `above`."""
         rows = self._db.execute(
             "SELECT id, started_at, app, account, endpoint, model_requested, tier, stream, attempt, call_id, reason,"
-            " estimated_cost_usd, counted, lease_until FROM calls WHERE lease_until < ? ORDER BY lease_until LIMIT ?",
-            (now, limit),
+            " estimated_cost_usd, counted, lease_until FROM calls"
+            " WHERE id > max(?, (SELECT value FROM marks WHERE name = 'open_from') - 1) AND lease_until IS NOT NULL"
+            " ORDER BY id LIMIT ?",
+            (above, limit),
         ).fetchall()
         return [_open_row(row) for row in rows]
+
+    def newest_row(self) -> int:
+        """The number of the newest row; 0 when there is none."""
+        return int(self._db.execute("SELECT ifnull(max(id), 0) FROM calls").fetchone()[0])
+
+    def nothing_open_below(self, row: int) -> None:
+        """Remember that no row with a lower number is open; such a mark only moves on."""
+        self._db.execute("UPDATE marks SET value = max(value, ?) WHERE name = 'open_from'", (row,))
 
     def keep_bodies(self, row: int, request: str | None, answer: str | None) -> None:
         self._db.execute(

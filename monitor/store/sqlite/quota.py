@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from monitor.store.protocol import ALL_APPS, AccountState, CatalogueState, Standing
+from monitor.store.protocol import ALL_APPS, AccountState, Standing
 from monitor.store.sqlite.rows import Rows
 
 _ACCOUNT_COLUMNS = (
@@ -12,11 +12,17 @@ _ACCOUNT_COLUMNS = (
     "minute_closed_until, day_closed_until, day_closed_at, key_remaining_usd, key_at"
 )
 _NEW_ACCOUNT = AccountState()
-_STANDING = f"""
-SELECT a.account, {_ACCOUNT_COLUMNS}, c.source, c.fetched_at, c.models,
+_STANDING = """
+SELECT a.server_used, a.server_limit, a.server_at, a.server_base, a.minute_limit, a.minute_limit_at,
+       a.minute_closed_until, a.day_closed_until, a.key_remaining_usd, a.key_at, c.source, c.fetched_at,
        (SELECT max(seq) FROM sends WHERE account = ?1),
-       EXISTS (SELECT 1 FROM pauses), EXISTS (SELECT 1 FROM cooldowns WHERE account = ?1)
-FROM (SELECT 1) LEFT JOIN accounts a ON a.account = ?1 LEFT JOIN catalogue c ON c.id = 1
+       EXISTS (SELECT 1 FROM pauses), EXISTS (SELECT 1 FROM cooldowns WHERE account = ?1),
+       w.attempts, w.uncounted, m.price
+FROM catalogue c
+LEFT JOIN accounts a ON a.account = ?1
+LEFT JOIN windows w ON w.account = ?1 AND w.day = ?3 AND w.app = ''
+LEFT JOIN models m ON m.id = ?2 AND m.present = 1
+WHERE c.id = 1
 """
 _FORGET_EVERY = 16
 """Sends between two clean-ups of those that the minute window no longer looks back on."""
@@ -27,12 +33,9 @@ class QuotaRows(Rows):
 
     __slots__ = ()
 
-    def standing(self, account: str) -> Standing:
-        """Everything that is read for every admission, in one statement."""
-        row = self._db.execute(_STANDING, (account,)).fetchone()
-        state = _NEW_ACCOUNT if row[0] is None else AccountState._make(row[1:13])
-        catalogue = None if row[13] is None else CatalogueState._make(row[13:16])
-        return Standing(state, catalogue, row[16], bool(row[17]), bool(row[18]))
+    def standing(self, account: str, model: str | None, day: int) -> Standing:
+        """What is read for every admission, in one statement: each further one would cost more than its rows."""
+        return Standing._make(self._db.execute(_STANDING, (account, model, day)).fetchone())
 
     def account(self, account: str) -> AccountState:
         row = self._db.execute(f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE account = ?", (account,)).fetchone()

@@ -26,7 +26,7 @@ class WorldRows(Rows):
 
     def catalogue(self) -> CatalogueState | None:
         row = self._db.execute("SELECT source, fetched_at, models FROM catalogue WHERE id = 1").fetchone()
-        return None if row is None else CatalogueState(*row)
+        return CatalogueState(*row) if row and row[0] else None
 
     def facts(self, models: Iterable[str]) -> dict[str, ModelFacts]:
         """What the newest catalogue says of these models, as far as a verdict needs it; unlisted ones are left out."""
