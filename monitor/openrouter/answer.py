@@ -112,7 +112,7 @@ class AnswerReader:
             for name, data in self._parser.flush():
                 self._event(name, data, None)
         found = self._findings
-        problem = self._read_body(complete)
+        problem = self._read_body()
         # An HTTP error without an error object in it: Cloudflare's page, or an empty body.
         error = found.error if found.error is not None or problem is None else problem
         outcome = self._outcome(complete, broken, problem)
@@ -170,7 +170,7 @@ class AnswerReader:
     def _is_whole(self) -> bool:
         return self._expected is not None and self._received >= self._expected
 
-    def _read_body(self, complete: bool) -> object:
+    def _read_body(self) -> object:
         """Parse a body that is no stream; what it holds when that is no JSON object (a text, or None)."""
         if self._body is None or self._opaque or self._findings.over:
             return None
@@ -195,8 +195,9 @@ class AnswerReader:
             return broken or Outcome.NETWORK_ERROR
         if self._opaque:
             return Outcome.SUCCESS
-        silent = self._streams and self._events == 0
-        unread = problem is not None and "json" in self._headers.get("content-type", "")
+        as_json = "json" in self._headers.get("content-type", "")
+        silent = self._events == 0 if self._streams else as_json and self._received == 0
+        unread = as_json and problem is not None
         return Outcome.SERVER_ERROR if silent or unread else Outcome.SUCCESS
 
     def _limit(self, error: object, outcome: Outcome, now: float) -> LimitHit | None:

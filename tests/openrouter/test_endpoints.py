@@ -81,6 +81,7 @@ def test_slashes_and_queries_do_not_matter(url: str) -> None:
         "/api/v1/presets/../chat/completions",
         "/api/v1/presets/x/../../chat/completions",
         "/api/v1/keys/../chat/completions",
+        "/api/v1/files/../unheard/of",
         "/api/v1/chat/" + "c".join(["%25" * 12, "63ompletions"]),
         "/api/v1/unheard/of",
         "/api/v1/audio/translations",
