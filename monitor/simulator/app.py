@@ -9,7 +9,7 @@ from aiohttp import web
 from monitor.clock import Clock
 from monitor.simulator import control, reads
 from monitor.simulator.books import Post
-from monitor.simulator.chat import chat_reply, completion_reply
+from monitor.simulator.chat import completion_reply
 from monitor.simulator.delivery import deliver
 from monitor.simulator.desk import Served, Ticket
 from monitor.simulator.faults import Plan
@@ -18,8 +18,9 @@ from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.other import embeddings_reply, plain_reply, rerank_reply
 from monitor.simulator.paths import EXACT, POSTS, normal
 from monitor.simulator.platform import Platform
-from monitor.simulator.reading import Ask, Body, read_ask, read_body
+from monitor.simulator.reading import Ask, Body, read_ask
 from monitor.simulator.refusals import Refusal, plain, unauthorized
+from monitor.simulator.repeats import Readings, printed_chat
 from monitor.simulator.reply import JSON_TYPE, Reply
 from monitor.simulator.responses import responses_reply
 from monitor.simulator.wrong_answers import spoil
@@ -46,6 +47,7 @@ class _Front:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._readings = Readings()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = EXACT.get(request.raw_path) or normal(request.raw_path)
@@ -69,7 +71,7 @@ class _Front:
             refusal = unauthorized(missing=not key)
             self._book_stranger(request, path, raw)
             return await self._send_refusal(request, refusal, endpoint)
-        ask = _understood(request, endpoint, path, raw)
+        ask = _understood(self._readings, request, endpoint, path, raw)
         ticket = platform.desk.ticket(account, key)
         answer = ask if isinstance(ask, Refusal) else platform.desk.serve(ask, ticket)
         self._book(request, path, raw, ask, ticket, answer)
@@ -134,14 +136,15 @@ async def _body_of(request: web.Request) -> bytes | Refusal:
         return plain(400, "Request body cannot be decoded", "400_json")
 
 
-def _understood(request: web.Request, endpoint: str, path: str, raw: bytes | Refusal) -> Ask | Refusal:
+def _understood(
+    readings: Readings, request: web.Request, endpoint: str, path: str, raw: bytes | Refusal
+) -> Ask | Refusal:
     if isinstance(raw, Refusal):
         return raw
     if not endpoint:
         return plain(404, "Not Found")
     form = request.content_type.startswith("multipart/")
-    body: Body | Refusal = _form_body(raw) if form else read_body(raw)
-    return body if isinstance(body, Refusal) else read_ask(endpoint, path, body)
+    return read_ask(endpoint, path, _form_body(raw)) if form else readings.read(endpoint, path, raw)
 
 
 def _form_body(raw: bytes) -> Body:
@@ -162,7 +165,7 @@ def refusal_reply(refusal: Refusal, endpoint: str, generation_id: str | None = N
 def _reply(served: Served, plan: Plan, chunks: int) -> Reply:
     match served.ask.endpoint:
         case "chat":
-            reply = chat_reply(served, chunks)
+            reply = printed_chat(served, chunks)
         case "completions":
             reply = completion_reply(served, chunks)
         case "responses":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.simulator.catalogue import Entry
-from monitor.simulator.reading import Ask
+from monitor.simulator.reading import Ask, list_of
 
 WEB_SEARCH_USD = 0.007
 """One search by OpenRouter's default engine."""
@@ -77,8 +77,7 @@ def add_ons(ask: Ask, entry: Entry, suffixes: Iterable[str], default_plugins: tu
 def _plugins(body: dict[str, Any], defaults: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """The plugins that run: the account's, then the request's, which may switch one off."""
     plugins: dict[str, dict[str, Any]] = {name: {} for name in defaults}
-    given = body.get("plugins")
-    for each in given if isinstance(given, list) else ():
+    for each in list_of(body, "plugins"):
         settings = each if isinstance(each, dict) else {"id": each}
         name = str(settings.get("id"))
         if settings.get("enabled") is False:
@@ -100,9 +99,8 @@ def _plugin_cost(name: str, settings: dict[str, Any], ask: Ask) -> float:
 
 def _server_tools(body: dict[str, Any]) -> list[str]:
     """Tools that run on the server: `openrouter:…`, and the shorthands and dated names that become one."""
-    tools = body.get("tools")
     found = []
-    for tool in tools if isinstance(tools, list) else ():
+    for tool in list_of(body, "tools"):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if not isinstance(kind, str) or kind in _CLIENT_TOOL_TYPES:
             continue
@@ -125,7 +123,7 @@ def bill(
     factor = _TIERS.get(str(ask.body.get("service_tier")), 1.0)
     prompt = (prompt_tokens * prompt_rate + entry.request + ask.images * entry.image) * factor
     completion = completion_tokens * completion_rate * factor + _SONG_USD.get(entry.id, 0.0)
-    if "image" in entry.writes and ("text" not in entry.writes or "image" in (ask.body.get("modalities") or ())):
+    if "image" in entry.writes and ("text" not in entry.writes or "image" in list_of(ask.body, "modalities")):
         completion += _FLAT_USD["images"]
     return Bill(round(prompt, 12), round(completion, 12), tools, searches)
 

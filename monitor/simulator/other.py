@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 from monitor.simulator.desk import Served
+from monitor.simulator.reading import list_of
 from monitor.simulator.reply import Reply, as_json, generation_headers, usage_of
 
 _DIMENSIONS = 16
@@ -40,7 +41,7 @@ def _packed(vector: list[float]) -> str:
 def rerank_reply(served: Served) -> Reply:
     """Documents ordered by how many words they share with the query."""
     body = served.ask.body
-    documents = [each.get("text", "") if isinstance(each, dict) else str(each) for each in body.get("documents") or ()]
+    documents = [each.get("text", "") if isinstance(each, dict) else str(each) for each in list_of(body, "documents")]
     query = set(str(body.get("query", "")).lower().split())
     scores = [len(query & set(text.lower().split())) / max(1, len(query)) for text in documents]
     order = sorted(range(len(documents)), key=lambda index: (-scores[index], index))

@@ -15,6 +15,8 @@ Body = dict[str, Any]
 
 USE_TOOL = "use the tool"
 """A last message with these words is answered by calling the first function of `tools`."""
+_LARGEST = 10**9
+_MOST_CHOICES = 128
 _MORE_MODELS = frozenset({"models", "fallbacks", "preset"})
 _TEXT_FIELDS = {
     "chat": ("messages",),
@@ -45,6 +47,10 @@ class Ask:
     files: int = 0
     images: int = 0
     max_price: dict[str, float] = field(default_factory=dict)
+    again: bool = False
+    """The same bytes have been read before."""
+    forms: dict[Any, Any] = field(default_factory=dict)
+    """What was printed for it before, see `repeats`."""
 
 
 def _no_constant(name: str) -> None:
@@ -88,7 +94,7 @@ def read_ask(endpoint: str, path: str, body: Body) -> Ask | Refusal:
         prompt="\n".join(found.texts),
         last=last,
         max_tokens=_limit(body),
-        choices=max(1, _whole(body.get("n")) or 1) if endpoint in ("chat", "completions") else 1,
+        choices=min(_MOST_CHOICES, max(1, _whole(body.get("n")) or 1)) if endpoint in ("chat", "completions") else 1,
         function=_function(body, last),
         files=found.files,
         images=found.images,
@@ -102,9 +108,7 @@ def _models(body: Body) -> tuple[str, ...] | Refusal:
         return (body["model"],)
     asked: list[Any] = [body.get("model")]
     for name in ("models", "fallbacks"):
-        listed = body.get(name)
-        if isinstance(listed, list):
-            asked += [each.get("model") if isinstance(each, dict) else each for each in listed]
+        asked += [each.get("model") if isinstance(each, dict) else each for each in list_of(body, name)]
     named = [each for each in asked if each]
     if not all(isinstance(each, str) for each in named):
         return plain(400, "model: expected string", "400_json")
@@ -112,6 +116,12 @@ def _models(body: Body) -> tuple[str, ...] | Refusal:
     if isinstance(preset, str) and preset:
         named = [f"@preset/{preset.removeprefix('@preset/')}"]
     return tuple(dict.fromkeys(named))
+
+
+def list_of(body: Body, name: str) -> list[Any]:
+    """The list in a field; anything else counts as none."""
+    value = body.get(name)
+    return value if isinstance(value, list) else []
 
 
 class _Found:
@@ -143,7 +153,8 @@ class _Found:
 
 
 def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return int(value) if number else None
 
 
 def _limit(body: Body) -> int | None:
@@ -167,10 +178,7 @@ def _max_price(given: Any) -> dict[str, float]:
 
 def _function(body: Body, last: str) -> dict[str, Any] | None:
     """The function that is to be called: named by `tool_choice`, or asked for in words."""
-    tools = body.get("tools")
-    if not isinstance(tools, list):
-        return None
-    functions = [found for found in map(_as_function, tools) if found is not None]
+    functions = [found for found in map(_as_function, list_of(body, "tools")) if found is not None]
     if not functions:
         return None
     choice = body.get("tool_choice")

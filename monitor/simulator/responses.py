@@ -6,6 +6,7 @@ from typing import Any
 
 from monitor.simulator.chat import tool_call
 from monitor.simulator.desk import Served
+from monitor.simulator.reading import list_of
 from monitor.simulator.reply import DONE, STREAM_TYPE, Reply, as_json, cost_details, event, generation_headers
 from monitor.simulator.text import pieces
 
@@ -51,7 +52,7 @@ def _response(served: Served, status: str) -> dict[str, Any]:
         "output": [_item(served, "completed")] if done else [],
         "error": None,
         "incomplete_details": {"reason": "max_output_tokens"} if done and cut else None,
-        "tools": [each for each in body.get("tools") or () if isinstance(each, dict)],
+        "tools": [each for each in list_of(body, "tools") if isinstance(each, dict)],
         "tool_choice": body.get("tool_choice") or "auto",
         "parallel_tool_calls": True,
         "max_output_tokens": served.ask.max_tokens,

@@ -92,8 +92,9 @@ def arguments_for(schema: Any) -> dict[str, Any]:
 
 
 def _example(name: str, schema: dict[str, Any]) -> Any:
-    if schema.get("enum"):
-        return schema["enum"][0]
+    choices = schema.get("enum")
+    if isinstance(choices, list) and choices:
+        return choices[0]
     match schema.get("type"):
         case "integer":
             return 7

@@ -87,6 +87,7 @@ def test_endpoints_of_a_model(simulate):
     stranger = api.http.get(f"/models/{FREE}/endpoints", headers={"Authorization": ""}).json()["data"]
     assert stranger["endpoints"][0]["latency_last_30m"] is None
     assert api.get("/models/no/such/endpoints").status_code == 404
+    assert api.get(f"/model/{FREE}").json()["data"]["id"] == FREE
 
 
 def test_prices_change_while_it_runs(simulate):
