@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from monitor.clock import next_midnight
 from monitor.config import Settings
-from monitor.model import Action, Intent, Reason, Tier, Verdict
+from monitor.model import Action, Allow, Intent, Reason, Tier, Verdict
 from monitor.policy import budgets, request, shares, windows
 from monitor.policy.balances import Balances
 
@@ -24,26 +24,30 @@ def admit(intent: Intent, balances: Balances, settings: Settings, app: str) -> V
     objection = request.objection_to(intent, settings.guard, balances)
     if objection is not None:
         return _refuse(objection.reason, detail=objection.detail, model=objection.model or intent.model)
-    free = [request.is_free(model, settings.guard, balances) for model in intent.models]
-    may_bill = not free or not all(free) or bool(intent.objections)
-    estimate = 0.0
+    models = intent.models
+    estimate, may_bill = 0.0, False
+    if settings.guard.allow is not Allow.FREE:
+        may_bill = bool(intent.objections) or not models or not _all_free(models, balances, settings)
     if may_bill:
-        worst = budgets.worst_case_usd(intent, (balances.facts.get(m) for m in intent.models)) if free else None
+        worst = budgets.worst_case_usd(intent, (balances.facts.get(m) for m in models)) if models else None
         refusal = _money_refusal(intent, balances, settings, worst)
         if refusal is not None:
             return refusal
         estimate = worst or 0.0
-    refusal = _cooling(intent, balances, may_bill=may_bill)
-    if refusal is None and takes_free_quota(intent, balances):
-        refusal = _quota_refusal(balances, settings, app)
-    if refusal is not None:
+    if balances.cooldowns and (refusal := _cooling(intent, balances, may_bill=may_bill)):
         return refusal
-    return Verdict(Action.ADMIT, tier=_tier(intent, balances, may_bill), estimate_usd=estimate)
+    if (not may_bill or takes_free_quota(models, balances)) and (refusal := _quota_refusal(balances, settings, app)):
+        return refusal
+    return Verdict(Action.ADMIT, _tier(intent, balances, may_bill), estimate)
 
 
-def takes_free_quota(intent: Intent, balances: Balances) -> bool:
-    """Whether the request can take one of the account's free requests: any of its models is counted so."""
-    return any(request.takes_free_quota(model, balances) for model in intent.models)
+def takes_free_quota(models: tuple[str, ...], balances: Balances) -> bool:
+    """Whether a request for `models` can take one of the account's free requests: any of them is counted so."""
+    return any(request.takes_free_quota(model, balances) for model in models)
+
+
+def _all_free(models: tuple[str, ...], balances: Balances, settings: Settings) -> bool:
+    return all(request.is_free(model, settings.guard, balances) for model in models)
 
 
 def _tier(intent: Intent, balances: Balances, may_bill: bool) -> Tier:
@@ -65,8 +69,6 @@ def _money_refusal(intent: Intent, balances: Balances, settings: Settings, worst
 
 
 def _cooling(intent: Intent, balances: Balances, *, may_bill: bool) -> Verdict | None:
-    if not balances.cooldowns:
-        return None
     until, model, what = balances.cooldowns.get(ACCOUNT, 0.0), None, "OpenRouter asked this account to slow down"
     if may_bill and balances.cooldowns.get(PAID_CALLS, 0.0) > until:
         until, what = balances.cooldowns[PAID_CALLS], "calls in flight hold the balance"
@@ -85,20 +87,27 @@ def _quota_refusal(balances: Balances, settings: Settings, app: str) -> Verdict 
     if opens is not None:
         detail = f"{day.used} of {day.limit} used" if day.closed_until <= now else "OpenRouter says that it is spent"
         return _refuse(Reason.DAY_LIMIT, detail=detail, resets_at=opens, limit=day.limit)
-    midnight = next_midnight(now)
-    mine = settings.apps.get(app)
-    if mine is not None and mine.per_day is not None and balances.apps.get(app, 0) >= mine.per_day:
-        detail = f"{app} used {balances.apps.get(app, 0)} of its {mine.per_day}"
-        return _refuse(Reason.APP_LIMIT, detail=detail, resets_at=midnight, limit=mine.per_day)
-    claims = {name: one.share for name, one in settings.apps.items() if one.share > 0}
-    if claims and not shares.share_admits(app, claims, balances.apps, total_used=day.used, limit=day.limit, now=now):
-        detail = f"what is left of the day's {day.limit} is promised to other apps"
-        return _refuse(Reason.APP_SHARE, detail=detail, resets_at=midnight, limit=day.limit)
+    if settings.apps and (refusal := _app_refusal(balances, settings, app)):
+        return refusal
     opens = windows.minute_opens_at(balances.minute, now)
     if opens is None:
         return None
     limit = balances.minute.limit
     return _delay(Reason.MINUTE_LIMIT, opens, balances, detail=f"{limit} a minute are used", limit=limit)
+
+
+def _app_refusal(balances: Balances, settings: Settings, app: str) -> Verdict | None:
+    now, day, used = balances.now, balances.day, balances.apps.get(app, 0)
+    midnight = next_midnight(now)
+    mine = settings.apps.get(app)
+    if mine is not None and mine.per_day is not None and used >= mine.per_day:
+        detail = f"{app} used {used} of its {mine.per_day}"
+        return _refuse(Reason.APP_LIMIT, detail=detail, resets_at=midnight, limit=mine.per_day)
+    claims = {name: one.share for name, one in settings.apps.items() if one.share > 0}
+    if claims and not shares.share_admits(app, claims, balances.apps, total_used=day.used, limit=day.limit, now=now):
+        detail = f"what is left of the day's {day.limit} is promised to other apps"
+        return _refuse(Reason.APP_SHARE, detail=detail, resets_at=midnight, limit=day.limit)
+    return None
 
 
 def _refuse(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from monitor.model import ModelFacts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MinuteWindow:
     """The last minute's free requests of an account.
 
@@ -21,7 +21,7 @@ class MinuteWindow:
     closed_until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DayWindow:
     """The UTC day's free requests of an account, in requests.
 
@@ -48,7 +48,7 @@ class DayWindow:
         return max(self.server_used + self.since_read, self.attempts - self.uncounted)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Money:
     """Dollars spent and reserved in the running UTC day and month, and what the key has left (None: not capped)."""
 
@@ -57,7 +57,7 @@ class Money:
     key_remaining_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Balances:
     """Everything a verdict depends on besides the intent and the settings.
 
@@ -73,5 +73,5 @@ class Balances:
     catalogue_age: float | None = None
     cooldowns: Mapping[str, float] = field(default_factory=dict)
     apps: Mapping[str, int] = field(default_factory=dict)
-    money: Money = Money()
+    money: Money = field(default_factory=Money)
     paused: str | None = None

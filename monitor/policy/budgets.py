@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.config import BudgetSettings
-from monitor.model import Intent, ModelFacts, Reason
+from monitor.model import Intent, ModelFacts, PriceClass, Reason
 from monitor.policy.balances import Money
 
 _CENT_FRACTION = 1e-9
@@ -36,12 +36,12 @@ def worst_case_usd(intent: Intent, models: Iterable[ModelFacts | None]) -> float
 
 
 def _worst_of(intent: Intent, facts: ModelFacts | None) -> float | None:
-    if facts is None or not facts.bounded or facts.prompt_usd is None or facts.completion_usd is None:
+    if facts is None or not facts.bounded or facts.price in (PriceClass.VARIABLE, PriceClass.UNKNOWN):
+        return None
+    if facts.prompt_usd is None or facts.completion_usd is None or min(facts.prompt_usd, facts.completion_usd) < 0:
         return None
     prompt_usd = max(facts.prompt_usd, facts.worst_prompt_usd or 0.0)
     completion_usd = max(facts.completion_usd, facts.worst_completion_usd or 0.0)
-    if prompt_usd < 0 or completion_usd < 0:
-        return None
     prompt = _prompt_tokens(intent, facts)
     answer = _answer_tokens(intent, facts)
     if (prompt is None and prompt_usd > 0) or (answer is None and completion_usd > 0):

@@ -49,7 +49,8 @@ def correction_for(limit: LimitHit, *, model: str | None, now: float, strikes: i
             return Correction(changes)
         case LimitKind.UPSTREAM:
             # Measured on 2026-09-28: OpenRouter does not count what a provider's shared pool refused.
-            wait = _asked(limit, now) or min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0**strikes)
+            # A pool can refuse for weeks: without the inner bound its thousandth strike overflows a float.
+            wait = _asked(limit, now) or min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** min(strikes, 10))
             return Correction(cool=(model, now + wait) if model else None, uncounted=True)
         case LimitKind.ADMISSION:
             return Correction(cool=(ACCOUNT, now + (_asked(limit, now) or ADMISSION_COOLDOWN)))

@@ -52,17 +52,15 @@ def objection_to(intent: Intent, guard: GuardSettings, balances: Balances) -> Ob
     for objection in intent.objections:
         if objection.reason in UNJUDGEABLE:
             return objection
-    if denied := _first(intent.models, lambda model: _matches(model, guard.deny)):
+    if guard.deny and (denied := _first(intent.models, lambda model: _matches(model, guard.deny))):
         return Objection(Reason.MODEL_DENIED, "it is on the deny list", denied)
-    if guard.allow is Allow.ANY:
-        return _outside_list(intent, guard) if guard.models else None
     if guard.allow is Allow.LISTED:
         return _objection_beside_listed(intent, guard) or _outside_list(intent, guard)
-    return (
-        (_outside_list(intent, guard) if guard.models else None)
-        or (intent.objections[0] if intent.objections else None)
-        or _first_not_free(intent, guard, balances)
-    )
+    if guard.models and (outside := _outside_list(intent, guard)):
+        return outside
+    if guard.allow is Allow.ANY:
+        return None
+    return intent.objections[0] if intent.objections else _first_not_free(intent, guard, balances)
 
 
 def _objection_beside_listed(intent: Intent, guard: GuardSettings) -> Objection | None:
@@ -80,9 +78,10 @@ def _outside_list(intent: Intent, guard: GuardSettings) -> Objection | None:
 
 
 def _first_not_free(intent: Intent, guard: GuardSettings, balances: Balances) -> Objection | None:
-    if not intent.models:
+    models = intent.models
+    if not models:
         return Objection(Reason.MODEL_MISSING, "OpenRouter would choose the account's default model, which may bill")
-    for model in intent.models:
+    for model in models:
         if is_free(model, guard, balances):
             continue
         if not catalogue_usable(guard, balances):

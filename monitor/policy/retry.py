@@ -81,5 +81,5 @@ def _after_limit(ending: Ending, now: float, attempt: int, jitter: float) -> Ret
 
 def _backoff(attempt: int, jitter: float) -> float:
     """Doubling from one second, spread over half of itself so that many clients do not return together."""
-    whole: float = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (attempt - 1))
+    whole: float = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempt - 1, 10))
     return whole * (0.5 + jitter / 2)

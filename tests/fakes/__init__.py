@@ -1,0 +1,1 @@
+"""Builders of nouns, and programs that tests start as processes of their own."""

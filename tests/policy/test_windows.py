@@ -1,0 +1,125 @@
+"""The free windows at their bounds: sixty seconds, the clock minute, and the UTC day."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.clock import day_of, next_midnight
+from monitor.policy.balances import DayWindow, MinuteWindow
+from monitor.policy.windows import day_opens_at, day_remaining, minute_opens_at
+from tests.fakes.builders import MIDNIGHT, NOON
+
+
+@pytest.mark.parametrize(
+    ("age", "opens"),
+    [(0.0, NOON + 60), (30.0, NOON + 30), (59.999, NOON + 0.001), (60.0, None), (60.001, None)],
+)
+def test_a_slot_frees_when_its_request_is_sixty_seconds_old(age, opens):
+    """At 59.999 s the window is shut for another millisecond, at 60.0 s it is open."""
+    found = minute_opens_at(MinuteWindow(20, blocking_at=NOON - age), NOON)
+    assert found == (None if opens is None else pytest.approx(opens, abs=1e-5, rel=0))
+
+
+def test_fewer_requests_than_the_limit_leave_the_minute_open():
+    """Without an L-th newest request nothing blocks."""
+    assert minute_opens_at(MinuteWindow(1), NOON) is None
+
+
+def test_a_limit_of_nothing_never_opens():
+    """A minute limit of zero delays for ever."""
+    assert minute_opens_at(MinuteWindow(0), NOON) == NOON + 60
+
+
+@pytest.mark.parametrize(("until", "opens"), [(NOON - 1, None), (NOON, None), (NOON + 0.001, NOON + 0.001)])
+def test_openrouters_own_word_shuts_the_minute_until_then(until, opens):
+    """A 429's reset holds up to the instant that it names."""
+    assert minute_opens_at(MinuteWindow(20, closed_until=until), NOON) == opens
+
+
+def test_the_later_of_both_counts():
+    """Our own count and OpenRouter's word: the minute opens when both agree."""
+    assert minute_opens_at(MinuteWindow(20, NOON - 50, closed_until=NOON + 5), NOON) == NOON + 10
+    assert minute_opens_at(MinuteWindow(20, NOON - 50, closed_until=NOON + 15), NOON) == NOON + 15
+
+
+def test_a_request_from_the_future_waits_a_minute_at_most():
+    """After the clock stepped back, a request stamped later than now shuts the minute for sixty seconds, not more."""
+    assert minute_opens_at(MinuteWindow(20, blocking_at=NOON + 3600), NOON) == NOON + 60
+
+
+@given(limit=st.integers(1, 20), gaps=st.lists(st.floats(0, 90, width=32), max_size=120))
+def test_no_sixty_seconds_and_no_clock_minute_hold_more_than_the_limit(limit, gaps):
+    """Whatever the times of asking, what is admitted fits every sliding and every aligned minute."""
+    sent: list[float] = []
+    for now in accumulate(gaps, initial=NOON + 0.25):
+        blocking = sent[-limit] if len(sent) >= limit else None
+        if minute_opens_at(MinuteWindow(limit, blocking), now) is None:
+            sent.append(now)
+    for at in sent:
+        assert sum(at <= other < at + 60 for other in sent) <= limit
+        assert sum(other // 60 == at // 60 for other in sent) <= limit
+
+
+@given(limit=st.integers(1, 20), gaps=st.lists(st.floats(0, 90, width=32), max_size=120))
+def test_waiting_as_long_as_told_is_enough_and_not_too_long(limit, gaps):
+    """At the instant that was named the request is admitted; just before it, it is not."""
+    sent: list[float] = []
+    for now in accumulate(gaps, initial=NOON):
+        window = MinuteWindow(limit, sent[-limit] if len(sent) >= limit else None)
+        opens = minute_opens_at(window, now)
+        if opens is not None:
+            assert minute_opens_at(window, opens) is None
+            assert minute_opens_at(window, opens - 0.001) is not None
+        else:
+            sent.append(now)
+
+
+# The day
+
+
+@pytest.mark.parametrize(
+    ("window", "used"),
+    [
+        (DayWindow(50, attempts=7), 7),
+        (DayWindow(50, attempts=7, uncounted=3), 7),
+        (DayWindow(50, attempts=7, server_used=4, since_read=0), 7),
+        (DayWindow(50, attempts=7, uncounted=3, server_used=4), 4),
+        (DayWindow(50, attempts=7, uncounted=3, server_used=1), 4),
+        (DayWindow(50, attempts=7, server_used=20, since_read=2), 22),
+        (DayWindow(50, attempts=0, server_used=1060), 1060),
+    ],
+)
+def test_the_days_use_is_the_most_that_is_known(window, used):
+    """Without a figure of OpenRouter's every attempt counts; with one, that and what it cannot have seen, and never
+    less than what we sent and have no reason to think uncounted."""
+    assert window.used == used
+
+
+@pytest.mark.parametrize(("used", "open_"), [(49, True), (50, False), (1060, False)])
+def test_the_day_shuts_at_its_limit(used, open_):
+    """At the limit, and beyond it, where OpenRouter's own figure can go."""
+    window = DayWindow(50, server_used=used)
+    assert day_opens_at(window, NOON) == (None if open_ else next_midnight(NOON))
+    assert day_remaining(window, NOON) == max(0, 50 - used)
+
+
+@pytest.mark.parametrize(("until", "open_"), [(NOON, True), (NOON + 0.001, False)])
+def test_a_day_that_openrouter_shut_stays_shut_until_then(until, open_):
+    """Whatever we counted, a day that a 429 closed has nothing left until the instant it named."""
+    window = DayWindow(50, attempts=1, closed_until=until)
+    assert (day_opens_at(window, NOON) is None) is open_
+    assert day_remaining(window, NOON) == (49 if open_ else 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "midnight"),
+    [(MIDNIGHT - 0.001, MIDNIGHT), (MIDNIGHT, MIDNIGHT + 86_400), (MIDNIGHT + 0.001, MIDNIGHT + 86_400)],
+)
+def test_the_day_turns_at_midnight_utc(now, midnight):
+    """A millisecond before midnight belongs to the old day, midnight itself to the new one."""
+    assert day_opens_at(DayWindow(0), now) == midnight
+    assert day_of(now) == day_of(midnight - 1)
