@@ -70,14 +70,14 @@ def classify_limit(status: int, headers: Mapping[str, str], body: object | None,
 
 
 def error_text(body: object) -> str:
-    """What an error body says, redacted and at most 300 characters long; never the whole body."""
+    """What an error body says, redacted and at most 300 characters long; never the whole body.
+
+    A provider's own words (`metadata.raw`) may repeat the prompt: they are added only where they name the busy model.
+    """
     error = _error(body)
-    said = text(error.get("message")) or text(error.get("name")) or text(error.get("code"))
-    raw = text(mapping(error.get("metadata")).get("raw"))
-    if said is None:
-        return redact(raw, limit=300) if raw else "no message"
-    # "Provider returned error" alone says nothing.
-    return redact(f"{said}: {raw}" if raw and said.lower() == _UPSTREAM_PHRASES[0] else said, limit=300)
+    said = text(error.get("message")) or text(error.get("name")) or text(error.get("code")) or "no message"
+    raw = text(mapping(error.get("metadata")).get("raw")) or ""
+    return redact(f"{said}: {raw}" if _UPSTREAM_PHRASES[1] in raw.lower() else said, limit=300)
 
 
 def error_code(body: object) -> int | None:

@@ -201,8 +201,10 @@ def test_error_codes(content: object, code: int | None) -> None:
 
 
 def test_error_text() -> None:
-    """The text is what was said, shortened, without keys; "Provider returned error" is followed by what it was."""
-    assert error_text(body("Provider returned error", raw="m is busy")) == "Provider returned error: m is busy"
+    """The text is what was said, shortened, without keys; of a provider's own words only that its model is busy."""
+    busy = "m is temporarily rate-limited upstream."
+    assert error_text(body("Provider returned error", raw=busy)) == f"Provider returned error: {busy}"
+    assert error_text(body("Provider returned error", raw="bad prompt: my secret")) == "Provider returned error"
     assert error_text({"success": False, "error": {"name": "ZodError", "message": "[…]"}}) == "[…]"
     assert error_text({"error": "plain"}) == "plain"
     assert error_text(None) == error_text({"error": {}}) == "no message"
