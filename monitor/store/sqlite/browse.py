@@ -53,14 +53,26 @@ class Walk:
                 return
 
 
-def newer_calls(reader: Reader, above: int, wanted: Mapping[str, str], model: str | None) -> list[dict[str, Any]]:
-    """Calls with an id above `above`, oldest first: for following the log."""
-    with reader.moment() as reports:
-        newest = reports.newest_call()
-        if newest <= above:
-            return []
-        part = reports.calls_below(newest + 1, newest - above, wanted, above=above, any_model=model)
-    return part.rows[::-1]
+class Follower:
+    """The log as it grows: each attempt once, when it has ended. Starts with the newest `back` rows."""
+
+    def __init__(self, reader: Reader, back: int) -> None:
+        self._reader = reader
+        self._open: set[int] = set()
+        with reader.moment() as reports:
+            self._above = max(0, reports.newest_call() - back)
+
+    def ended(self) -> list[dict[str, Any]]:
+        """What ended since the last look, by id."""
+        with self._reader.moment() as reports:
+            newest = min(reports.newest_call(), self._above + SLICE)
+            fresh = reports.calls_below(newest + 1, SLICE, {}, above=self._above).rows
+            waited_for = [row for row in map(reports.call, self._open) if row is not None]
+        self._above = max(self._above, newest)
+        rows = [*fresh, *waited_for]
+        # A row that was pruned while it was open is in neither, and is forgotten.
+        self._open = {row["id"] for row in rows if row["outcome"] == "in_flight"}
+        return sorted((row for row in rows if row["id"] not in self._open), key=lambda row: int(row["id"]))
 
 
 @dataclass(frozen=True, slots=True)

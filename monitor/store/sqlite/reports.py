@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from monitor.model import Event, KeyFacts
+from monitor.model import Event, KeyFacts, PriceClass
 from monitor.store.sqlite.quota import QuotaRows
 from monitor.store.sqlite.world import WorldRows
 
@@ -115,17 +115,16 @@ class Reports(QuotaRows, WorldRows):
         ).fetchone()
         return Spent() if row is None else Spent(*row)
 
-    def newest_send_at(self, account: str) -> float | None:
+    def newest_send(self, account: str) -> tuple[int, float] | None:
+        """Number and time of the account's newest free request; None when none is remembered."""
         row = self._db.execute(
-            "SELECT at FROM sends WHERE account = ? ORDER BY seq DESC LIMIT 1", (account,)
+            "SELECT seq, at FROM sends WHERE account = ? ORDER BY seq DESC LIMIT 1", (account,)
         ).fetchone()
-        return None if row is None else float(row[0])
+        return None if row is None else (int(row[0]), float(row[1]))
 
     def in_flight(self, now: float) -> tuple[int, int]:
         """Attempts whose end is not booked yet, and how many of them have outlived their lease."""
-        row = self._db.execute(
-            "SELECT count(*), ifnull(sum(lease_until < ?), 0) FROM calls WHERE lease_until IS NOT NULL", (now,)
-        ).fetchone()
+        row = self._db.execute("SELECT count(*), ifnull(sum(lease_until < ?), 0) FROM holds", (now,)).fetchone()
         return int(row[0]), int(row[1])
 
     def cooling(self, account: str, now: float) -> dict[str, float]:
@@ -158,6 +157,11 @@ class Reports(QuotaRows, WorldRows):
         ).fetchall()
         return {model: (attempts, successes) for model, attempts, successes in rows}
 
+    def priced(self, price: PriceClass) -> int:
+        """How many models of the newest catalogue are of a price class."""
+        row = self._db.execute("SELECT count(*) FROM models WHERE present = 1 AND price = ?", (price,)).fetchone()
+        return int(row[0])
+
     def model_times(self) -> dict[str, tuple[float, float]]:
         """(first seen, last changed) of each model, epoch seconds."""
         rows = self._db.execute("SELECT id, first_seen, changed_at FROM models").fetchall()
@@ -166,6 +170,11 @@ class Reports(QuotaRows, WorldRows):
     def newest_call(self) -> int:
         """The id of the newest row of the log; 0 when it is empty."""
         return int(self._db.execute("SELECT ifnull(max(id), 0) FROM calls").fetchone()[0])
+
+    def call(self, row: int) -> dict[str, Any] | None:
+        """One row of the log."""
+        found = self._db.execute(f"SELECT {', '.join(CALL_COLUMNS)} FROM calls WHERE id = ?", (row,)).fetchone()
+        return None if found is None else call_row(found)
 
     def calls_below(
         self, below: int, size: int, wanted: Mapping[str, str], *, above: int = 0, any_model: str | None = None

@@ -1,0 +1,220 @@
+"""How things stand: the figures of the `status` command and of the status page, as one object of plain values.
+
+`gather` returns this object (times are epoch seconds, UTC; money is USD; counts are requests):
+
+| name | holds |
+|---|---|
+| `at` | when it was read |
+| `store` | `path`, and `recorded`: whether there is a store at all |
+| `guard` | `mode`, `allow`, `base_url`, `account` |
+| `paused` | list of `app` (null: every app), `at`, `until`, `note` |
+| `day` | free requests of the UTC day: `limit`, `limit_source` (settings, openrouter, assumed), `used`, `used_source`
+  (openrouter, counted), `left`, `resets_at`, `elsewhere`, `read_at`, `closed_until` |
+| `minute` | free requests of the last minute: `limit`, `used`, `left`, `opens_at` (null: open), `resets_at` |
+| `apps` | list of `app`, `used`, `share`, `promised`, `per_day` |
+| `key` | `present`, `read_at`, `error`, and the fields of `KeyFacts` (null: never told) |
+| `spend` | `day_usd`, `month_usd`, `reserved_usd`, `budget_day_usd`, `budget_month_usd` |
+| `refused_today` | `total`, `by_reason`, `shadow` (left, but would have been refused), `complete` |
+| `in_flight` | `attempts`, `expired` (their process died, or lost them) |
+| `cooling` | list of `subject` (a model; "account"; "paid calls"), `until` |
+| `catalogue` | null, or `source`, `fetched_at`, `models`, `free`, `usable` |
+| `events` | the newest, as in `events --json` |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from monitor.bookings import DEFAULT_PER_DAY, day_window, minute_limit
+from monitor.clock import MINUTE, day_of, month_start_day, next_midnight
+from monitor.config import Settings
+from monitor.errors import ConfigError
+from monitor.model import Event, KeyFacts, PriceClass
+from monitor.policy.balances import MinuteWindow
+from monitor.policy.shares import promised
+from monitor.policy.windows import day_remaining, minute_opens_at
+from monitor.store.protocol import ALL_APPS, AccountState
+from monitor.store.sqlite import browse
+from monitor.store.sqlite.reader import Reader
+from monitor.store.sqlite.reports import Reports
+
+EVENTS_SHOWN = 5
+
+_COOLING = {"": "account", "$": "paid calls"}
+
+
+def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVENTS_SHOWN) -> dict[str, Any]:
+    """Everything at once. A store that does not exist is told of, and not made. Raises StoreError."""
+    status: dict[str, Any] = {
+        "at": now,
+        "store": {"path": str(reader.path), "recorded": reader.exists},
+        "guard": {
+            "mode": str(settings.guard.mode),
+            "allow": str(settings.guard.allow),
+            "base_url": settings.base_url,
+            "account": settings.account,
+        },
+    }
+    if not reader.exists:
+        return status | _nothing_yet(settings, now)
+    with reader.moment() as reports:
+        account = reports.account(settings.account)
+        windows = reports.day_windows(settings.account, day_of(now))
+        day = _day(account, settings, windows, now)
+        open_now, expired = reports.in_flight(now)
+        status |= {
+            "paused": [{**pause._asdict(), "app": pause.app or None} for pause in reports.pauses(now)],
+            "day": day,
+            "minute": _minute(reports, account, settings, now),
+            "apps": _apps(settings, windows, day["limit"]),
+            "key": _key(reports, settings),
+            "spend": _spend(reports, settings, now),
+            "in_flight": {"attempts": open_now, "expired": expired},
+            "cooling": [
+                {"subject": _COOLING.get(subject, subject), "until": until}
+                for subject, until in reports.cooling(settings.account, now).items()
+            ],
+            "catalogue": _catalogue(reports, settings, now),
+        }
+    refused = browse.refused_since(reader, day_of(now) * 86_400.0)
+    status["refused_today"] = {
+        "total": sum(refused.by_reason.values()),
+        "by_reason": dict(refused.by_reason),
+        "shadow": dict(refused.shadow),
+        "complete": refused.complete,
+    }
+    status["events"] = [event_row(event) for event in browse.events(reader, limit=events)]
+    return status
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """An event as `events --json` tells it."""
+    return dataclasses.asdict(event)
+
+
+def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
+    return {
+        "paused": [],
+        "day": _day(AccountState(), settings, {}, now),
+        "minute": {
+            "limit": settings.quota.per_minute,
+            "used": 0,
+            "left": settings.quota.per_minute,
+            "opens_at": None,
+            "resets_at": None,
+        },
+        "apps": _apps(settings, {}, settings.quota.per_day or DEFAULT_PER_DAY),
+        "key": {"present": key_present(settings), "read_at": None, "error": None, **_no_facts()},
+        "spend": _money(settings, 0.0, 0.0, 0.0),
+        "in_flight": {"attempts": 0, "expired": 0},
+        "cooling": [],
+        "catalogue": None,
+        "refused_today": {"total": 0, "by_reason": {}, "shadow": {}, "complete": True},
+        "events": [],
+    }
+
+
+def _day(account: AccountState, settings: Settings, windows: dict[str, tuple[int, int]], now: float) -> dict[str, Any]:
+    window = day_window(account, settings, *windows.get(ALL_APPS, (0, 0)), now)
+    of_today = account.server_at is not None and day_of(account.server_at) == day_of(now)
+    source = "assumed"
+    if account.server_limit is not None:
+        source = "openrouter"
+    if settings.quota.per_day is not None and settings.quota.per_day == window.limit:
+        source = "settings"
+    return {
+        "limit": window.limit,
+        "limit_source": source,
+        "used": window.used,
+        "used_source": "counted" if window.server_used is None else "openrouter",
+        "left": day_remaining(window, now),
+        "resets_at": next_midnight(now),
+        "elsewhere": account.elsewhere if of_today else 0,
+        "read_at": account.server_at if of_today else None,
+        "closed_until": account.day_closed_until if account.day_closed_until > now else None,
+    }
+
+
+def _minute(reports: Reports, account: AccountState, settings: Settings, now: float) -> dict[str, Any]:
+    limit = minute_limit(account.minute_limit, account.minute_limit_at, settings, now)
+    newest = reports.newest_send(settings.account)
+    full = newest is not None and newest[0] >= limit > 0
+    blocking = reports.sent_at(settings.account, newest[0] - limit + 1) if full and newest else None
+    opens_at = minute_opens_at(MinuteWindow(limit, blocking, account.minute_closed_until), now)
+    used = min(limit, reports.sends_since(settings.account, now - MINUTE))
+    ends_at = newest[1] + MINUTE if newest else 0.0
+    return {
+        "limit": limit,
+        "used": used,
+        "left": 0 if opens_at is not None else max(0, limit - used),
+        "opens_at": opens_at,
+        "resets_at": ends_at if ends_at > now else None,
+    }
+
+
+def _apps(settings: Settings, windows: dict[str, tuple[int, int]], limit: int) -> list[dict[str, Any]]:
+    names = sorted({*settings.apps, *(app for app in windows if app != ALL_APPS)})
+    rows = []
+    for name in names:
+        attempts, uncounted = windows.get(name, (0, 0))
+        own = settings.apps.get(name)
+        share = own.share if own else 0.0
+        rows.append(
+            {
+                "app": name,
+                "used": attempts - uncounted,
+                "share": share,
+                "promised": promised(share, limit),
+                "per_day": own.per_day if own else None,
+            }
+        )
+    return rows
+
+
+def _key(reports: Reports, settings: Settings) -> dict[str, Any]:
+    reading = reports.key_reading(settings.account)
+    facts = dataclasses.asdict(reading.facts) if reading.facts else _no_facts()
+    return {"present": key_present(settings), "read_at": reading.at, "error": reading.error, **facts}
+
+
+def _no_facts() -> dict[str, Any]:
+    return dataclasses.asdict(KeyFacts())
+
+
+def key_present(settings: Settings) -> bool:
+    """Whether an API key is set, and can be read."""
+    try:
+        return bool(settings.key())
+    except ConfigError:
+        return False
+
+
+def _spend(reports: Reports, settings: Settings, now: float) -> dict[str, Any]:
+    day = reports.spent_in(settings.account, "day", day_of(now))
+    month = reports.spent_in(settings.account, "month", month_start_day(now))
+    return _money(settings, day.usd, month.usd, month.reserved_usd)
+
+
+def _money(settings: Settings, day: float, month: float, reserved: float) -> dict[str, Any]:
+    return {
+        "day_usd": day,
+        "month_usd": month,
+        "reserved_usd": reserved,
+        "budget_day_usd": settings.budget.per_day_usd,
+        "budget_month_usd": settings.budget.per_month_usd,
+    }
+
+
+def _catalogue(reports: Reports, settings: Settings, now: float) -> dict[str, Any] | None:
+    state = reports.catalogue()
+    if state is None:
+        return None
+    fresh = now - state.fetched_at <= settings.guard.catalogue_max_age
+    return {
+        "source": state.source,
+        "fetched_at": state.fetched_at,
+        "models": state.models,
+        "free": reports.priced(PriceClass.FREE),
+        "usable": fresh and state.source == settings.base_url,
+    }
