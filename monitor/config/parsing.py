@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from monitor.redact import Secret
+from monitor.redact import Secret, redact
 
 E = TypeVar("E", bound=StrEnum)
 _APP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}")
@@ -56,7 +56,7 @@ def number(*, minimum: float = -math.inf, maximum: float = math.inf) -> Callable
             result = float(value)
             if not math.isfinite(result):
                 raise ValueError
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"expected a number, not {_what(value)}") from None
         _in_range(result, minimum, maximum)
         return result
@@ -132,6 +132,7 @@ def http_url(value: Any) -> str:
         raise ValueError("expected an address such as https://openrouter.ai/api/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("the address must not hold credentials, a query or a fragment")
+    _ = parts.port  # raises ValueError when it is none
     return str(value).rstrip("/")
 
 
@@ -145,11 +146,11 @@ def listen(value: Any) -> str:
 
 def _in_range(value: float, minimum: float, maximum: float) -> None:
     if value < minimum:
-        raise ValueError(f"{value:g} is less than {minimum:g}")
+        raise ValueError(f"{_what(value)} is less than {minimum:g}")
     if value > maximum:
-        raise ValueError(f"{value:g} is more than {maximum:g}")
+        raise ValueError(f"{_what(value)} is more than {maximum:g}")
 
 
 def _what(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else shown[:39] + "…"
+    """`value` for an error's text: short, and without a key that was put into the wrong line."""
+    return redact(repr(value), limit=40)

@@ -30,11 +30,15 @@ from monitor.config.sections import (
     setting,
 )
 from monitor.errors import ConfigError
-from monitor.redact import Secret
+from monitor.redact import Secret, redact
 
 ENV_PREFIX = "OPENROUTER_MONITOR_"
 APP_NAME = "openrouter-monitor"
 _T = TypeVar("_T")
+
+_UNREADABLE = (OSError, ValueError, RuntimeError)
+"""What reading a file can raise: besides OSError other bytes or a NUL in its name (ValueError), an unknown user's home
+(RuntimeError), and TOML too deep (RecursionError) or with numbers too long (ValueError)."""
 
 
 SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
@@ -75,7 +79,7 @@ class Settings(Section):
         super().__post_init__()
         for name, section in SECTIONS.items():
             object.__setattr__(self, name, _as_section(section, getattr(self, name), name))
-        apps = {parse.app_name(n): _as_section(AppSettings, v, f"apps.{n}") for n, v in dict(self.apps).items()}
+        apps = _as_apps(self.apps)
         object.__setattr__(self, "apps", MappingProxyType(apps))
         total = sum(app.share for app in apps.values())
         if total > 1 + 1e-9:
@@ -95,7 +99,7 @@ class Settings(Section):
             return self.api_key
         try:
             value = Path(self.api_key_file).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
+        except _UNREADABLE as exc:
             raise ConfigError(
                 f"the key file {self.api_key_file} cannot be read: {type(exc).__name__}.",
                 hint="Point api_key_file at a readable file with one line, or set OPENROUTER_API_KEY.",
@@ -116,7 +120,7 @@ class Settings(Section):
         """
         env = os.environ if environ is None else environ
         named = config or env.get(ENV_PREFIX + "CONFIG")
-        values = _read_file(Path(named).expanduser(), required=True) if named else _read_file(default_config_path())
+        values = _read_file(Path(named), required=True) if named else _read_file(default_config_path())
         _merge(values, _from_environment(env))
         _merge(values, dict(flags or {}))
         return cls.build(values)
@@ -149,6 +153,22 @@ def _platform_dir(which: str) -> Path:
     return path
 
 
+def _as_apps(apps: Any) -> dict[str, AppSettings]:
+    if not isinstance(apps, Mapping):
+        raise ConfigError("the setting apps is wrong: expected a table of apps, each a table of settings.")
+    found = {}
+    for name, value in apps.items():
+        try:
+            parse.app_name(name)
+        except ValueError as exc:
+            raise ConfigError(f"the setting apps is wrong: {exc}.") from None
+        try:
+            found[name] = _as_section(AppSettings, value, f"apps.{name}")
+        except ConfigError as exc:
+            raise ConfigError(exc.message.replace("apps.*.", f"apps.{name}."), hint=exc.hint) from None
+    return found
+
+
 def _as_section(section: type[_T], value: Any, name: str) -> _T:
     if isinstance(value, section):
         return value
@@ -165,12 +185,12 @@ def _known(values: Mapping[str, Any], names: Iterable[str], prefix: str) -> None
         if name not in allowed:
             near = difflib.get_close_matches(str(name), allowed, n=1)
             hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(sorted(allowed))}."
-            raise ConfigError(f"unknown setting {prefix}{name}.", hint=hint)
+            raise ConfigError(f"unknown setting {prefix}{redact(str(name), limit=60)}.", hint=hint)
 
 
 def _read_file(path: Path, *, required: bool = False) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
     except FileNotFoundError:
         if required:
             raise ConfigError(
@@ -179,7 +199,7 @@ def _read_file(path: Path, *, required: bool = False) -> dict[str, Any]:
         return {}
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"the settings file {path} is not valid TOML: {exc}.") from None
-    except (OSError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise ConfigError(f"the settings file {path} cannot be read: {type(exc).__name__}.") from None
 
 
