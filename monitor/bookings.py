@@ -31,7 +31,7 @@ COUNTER_LAG_SECONDS = 60.0
 """`/key`'s counter may show what was true this long ago (observed 2 to more than 8 seconds; others say a minute)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Books:
     """The balances of one moment, and how old what was polled is."""
 

@@ -33,7 +33,7 @@ LOST = Ending(Outcome.ABANDONED, error="the process that sent it ended, or lost 
 log = logging.getLogger("monitor.ledger")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """One attempt that wants to leave: who asks for what, and which try of which call it is."""
 
@@ -43,7 +43,7 @@ class Ask:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Patience:
     """What the caller would still do rather than be refused: wait `seconds`, or fetch what is missing."""
 
@@ -52,7 +52,7 @@ class Patience:
     fetch_key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
     """What was taken for an attempt in flight; give it to `settle` or `release`, once."""
 
@@ -63,7 +63,7 @@ class Hold:
     cooled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """The verdict, and the hold when the attempt may leave.
 
@@ -77,7 +77,7 @@ class Decision:
     refresh_due: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _LeftOver:
     hold: Hold
     ending: Ending
@@ -98,7 +98,7 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger of {self.settings.account!r} in {self.store!r}>"
 
-    def reserve(self, ask: Ask, patience: Patience = Patience()) -> Decision:
+    def reserve(self, ask: Ask, patience: Patience | None = None) -> Decision:
         """Judge an attempt and, if it may leave, take what it needs. A refusal is recorded, unless it is deferred.
 
         Raises StoreUnreachable or StoreDamaged; then nothing was taken and the attempt must not leave.
@@ -114,7 +114,7 @@ class Ledger:
                 verdict = admit(ask.intent, books.balances, self.settings, ask.app)
             if verdict.action is Action.ADMIT or self.settings.guard.mode is not Mode.ENFORCE:
                 return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
-            if self._worth_waiting(verdict, patience, books, now):
+            if patience is not None and _worth_waiting(verdict, patience, books, now):
                 return Decision(verdict, deferred=True, refresh_due=books.refresh_due)
             self._record_refusal(tx, ask, verdict, now)
             return Decision(replace(verdict, action=Action.REFUSE), refresh_due=books.refresh_due)
@@ -210,18 +210,9 @@ class Ledger:
             self._next_sweep = self.clock.monotonic() + SWEEP_SECONDS
             self.sweep()
 
-    def _worth_waiting(self, verdict: Verdict, patience: Patience, books: bookings.Books, now: float) -> bool:
-        if verdict.action is Action.DELAY:
-            return verdict.delay <= patience.seconds
-        if verdict.reason is Reason.CATALOGUE_STALE:
-            return patience.fetch_catalogue
-        if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
-            return books.key_at is None or now - books.key_at > KEY_FIGURES_SECONDS
-        return False
-
     def _take(self, tx: Transaction, ask: Ask, verdict: Verdict, books: bookings.Books, now: float) -> Hold:
         shadowed = verdict.reason if verdict.action is not Action.ADMIT else None
-        counted = takes_free_quota(ask.intent, books.balances)
+        counted = verdict.tier is Tier.FREE or takes_free_quota(ask.intent.models, books.balances)
         tier = verdict.tier
         if shadowed is not None or self.settings.guard.mode is Mode.OFF:
             tier = bookings.tier_of(ask.intent, books.balances)
@@ -275,3 +266,13 @@ def store_refusal(exc: StoreError) -> Verdict:
     """The verdict when the store cannot be reached: nothing leaves unrecorded."""
     detail = str(exc) if isinstance(exc, StoreUnreachable) else exc.message
     return Verdict(Action.REFUSE, reason=Reason.STORE_UNAVAILABLE, detail=detail, hint=exc.hint)
+
+
+def _worth_waiting(verdict: Verdict, patience: Patience, books: bookings.Books, now: float) -> bool:
+    if verdict.action is Action.DELAY:
+        return verdict.delay <= patience.seconds
+    if verdict.reason is Reason.CATALOGUE_STALE:
+        return patience.fetch_catalogue
+    if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
+        return books.key_at is None or now - books.key_at > KEY_FIGURES_SECONDS
+    return False

@@ -1,5 +1,7 @@
 """The nouns of the package: closed lists as enums, facts as frozen dataclasses. No behaviour beyond reading them.
 
+Those that every call makes are not frozen, for making a frozen one takes four times as long; nobody changes one.
+
 The words are those of the README's glossary: an *intent* is judged, the answer is a *verdict*, an *attempt* is one
 HTTP request, a *call* is what the app asked for.
 """
@@ -204,7 +206,7 @@ class Objection:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intent:
     """What a request asks for.
 
@@ -233,7 +235,7 @@ class Intent:
         return tuple(dict.fromkeys((*first, *self.fallbacks, *self.tool_models)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """Tokens and cost as OpenRouter reported them; None where it did not. Cached and reasoning are subsets."""
 
@@ -255,7 +257,7 @@ class LimitHit:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """How an attempt ended, as far as it was seen. `error` is redacted text; times are seconds."""
 
@@ -280,7 +282,7 @@ class Action(StrEnum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """The policy's answer. `delay` is seconds, `resets_at` epoch seconds; limit and remaining are requests."""
 

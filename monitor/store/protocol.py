@@ -69,7 +69,7 @@ class Standing(NamedTuple):
     price: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenCall:
     """An attempt about to leave, or refused; what is known of it before the answer."""
 

@@ -39,7 +39,7 @@ RETRY_HEADER = "x-stainless-retry-count"
 log = logging.getLogger("monitor.transport")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """Run a function that may block for a moment; send back what it returned.
 
@@ -50,21 +50,21 @@ class Run:
     undo: Callable[[Any], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sleep:
     """Wait so many seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send the request with this body (None: as it is); send back its `Head`, or throw what the library raised."""
 
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """The answer's first lines. Header names are lower case."""
 
@@ -72,7 +72,7 @@ class Head:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What the course knows of a request. Header names are lower case; `body` is read only when it must be."""
 
