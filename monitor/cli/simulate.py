@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -33,7 +34,7 @@ def simulate(
 ) -> None:
     """Run a local OpenRouter to try things on.
 
-    It answers models, key and every inference endpoint, keeps quotas and books, and takes any API key. Ends with Ctrl-C.
+    It answers models, key and every inference endpoint, keeps quotas and books, and takes any API key. Ctrl-C ends it.
     """
     from monitor.simulator.options import SimulatorOptions
     from monitor.simulator.server import serve
@@ -49,4 +50,4 @@ def _tell(run: Invocation, url: str) -> None:
     out.line("Let guarded apps use it:  ", Styled(f"export OPENROUTER_MONITOR_BASE_URL={url}", "cyan"))
     out.line("                          ", Styled("export OPENROUTER_API_KEY=sk-or-v1-anything", "cyan"))
     out.line("and give the same address to the SDK as base_url. Ctrl-C ends it.")
-    click.get_text_stream("stdout").flush()
+    sys.stdout.flush()
