@@ -11,10 +11,11 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from monitor import bookings
+from monitor.bookings import Hold
 from monitor.clock import Clock, day_of
 from monitor.config import Settings
 from monitor.errors import StoreError, StoreUnreachable
-from monitor.model import Action, Ending, Intent, KeyFacts, Mode, Outcome, Reason, Tier, Verdict
+from monitor.model import BUDGET_REASONS, Action, Ending, Intent, KeyFacts, Mode, Outcome, Reason, Tier, Verdict
 from monitor.policy.admission import admit, takes_free_quota
 from monitor.redact import redact
 from monitor.store.protocol import OpenCall, Store, Transaction
@@ -50,17 +51,6 @@ class Patience:
     seconds: float = 0.0
     fetch_catalogue: bool = False
     fetch_key: bool = False
-
-
-@dataclass(slots=True)
-class Hold:
-    """What was taken for an attempt in flight; give it to `settle` or `release`, once."""
-
-    row: int
-    call: OpenCall
-    day: int
-    send: int | None = None
-    cooled: bool = False
 
 
 @dataclass(slots=True)
@@ -273,6 +263,8 @@ def _worth_waiting(verdict: Verdict, patience: Patience, books: bookings.Books, 
         return verdict.delay <= patience.seconds
     if verdict.reason is Reason.CATALOGUE_STALE:
         return patience.fetch_catalogue
+    if verdict.reason in BUDGET_REASONS and books.balances.catalogue_age is None:
+        return patience.fetch_catalogue  # the worst case may only be unknown because no price is
     if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
         return books.key_at is None or now - books.key_at > KEY_FIGURES_SECONDS
     return False

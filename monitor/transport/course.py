@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from monitor.bookings import Hold
 from monitor.clock import Clock, SystemClock
 from monitor.config import Settings
 from monitor.errors import ConfigError, PollError, StoreError
-from monitor.ledger import Ask, Decision, Hold, Ledger, Patience, store_refusal
+from monitor.ledger import Ask, Decision, Ledger, Patience, store_refusal
 from monitor.model import Action, Ending, Endpoint, Intent, Mode, Objection, Outcome, Reason, Tier, Verdict
 from monitor.openrouter.answer import AnswerReader
 from monitor.openrouter.endpoints import Kind, classify
@@ -165,12 +166,12 @@ class Guard:
                 return _explained(decision, failure)
             if decision.verdict.action is Action.DELAY:
                 yield Sleep(decision.verdict.delay)
-            elif decision.verdict.reason is Reason.CATALOGUE_STALE:
-                fetch_catalogue = False
-                failure = yield Run(lambda: self._refresh_now(request, fetch))
-            else:
+            elif decision.verdict.reason is Reason.DAY_LIMIT:
                 fetch_key = False
                 yield Run(lambda: self._key_now(request, fetch))
+            else:
+                fetch_catalogue = False
+                failure = yield Run(lambda: self._refresh_now(request, fetch))
 
     def _unreserve(self, decision: Decision) -> None:
         if decision.hold is not None:

@@ -69,7 +69,8 @@ class SyncShell:
         """
         self.guard = guard or Guard(app, settings)
         self.next_transport = self.library.HTTPTransport() if next_transport is None else next_transport
-        self._shell = Shell(self._fetch, self._never_sent, _in_thread)
+        self._background = Background()
+        self._shell = Shell(self._fetch, self._never_sent, self._background.start)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.guard!r} before {self.next_transport!r}>"
@@ -79,10 +80,12 @@ class SyncShell:
         return self
 
     def __exit__(self, *exc: Any) -> None:
+        self._background.finish()
         self.next_transport.__exit__(*exc)
         self.guard.close()
 
     def close(self) -> None:
+        self._background.finish()
         self.next_transport.close()
         self.guard.close()
 
@@ -174,5 +177,18 @@ def head_of(response: Any) -> Head:
     return Head(response.status_code, without_encoding(headers) if response.is_stream_consumed else headers)
 
 
-def _in_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="openrouter-monitor-refresh", daemon=True).start()
+class Background:
+    """Threads for fetches that no call waits for. A daemon's, so that a process can end in the midst of one."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="openrouter-monitor-refresh", daemon=True)
+        self._threads = [*(old for old in self._threads if old.is_alive()), thread]
+        thread.start()
+
+    def finish(self) -> None:
+        """Wait for what is under way: closing its connections under it would fail it, for everyone."""
+        for thread in self._threads:
+            thread.join(FETCH_TIMEOUT["read"])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from monitor.ledger import LEASE_SECONDS, Hold, Ledger
+from monitor.bookings import Hold
+from monitor.ledger import LEASE_SECONDS, Ledger
 from monitor.model import Ending, Outcome
 from monitor.openrouter.answer import AnswerReader
 from monitor.redact import redact

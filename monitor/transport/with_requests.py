@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +15,7 @@ from monitor.refresh import Fetched
 from monitor.transport.course import Guard, Head, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import without_encoding
 from monitor.transport.refusal import Answer
+from monitor.transport.sync import Background
 from monitor.transport.watch import Watch
 
 FETCH_TIMEOUT = (5.0, 10.0)
@@ -29,10 +29,11 @@ class GuardAdapter(BaseAdapter):
         super().__init__()
         self.next_adapter = next_adapter
         self.guard = guard
+        self._background = Background()
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Judge, reserve, send and watch; or answer with a refusal."""
-        shell = Shell(lambda url, headers: self._fetch(url, headers, kwargs), _never_sent, _in_thread)
+        shell = Shell(lambda url, headers: self._fetch(url, headers, kwargs), _never_sent, self._background.start)
         headers = {str(name).lower(): str(_text(value)) for name, value in request.headers.items()}
         seen = Request(request.method or "GET", request.url or "", headers, lambda: _body(request))
         course = self.guard.course(seen, shell)
@@ -58,6 +59,7 @@ class GuardAdapter(BaseAdapter):
             return self._finish(request, response, stop.value)
 
     def close(self) -> None:
+        self._background.finish()
         self.next_adapter.close()
         self.guard.close()
 
@@ -132,10 +134,6 @@ def _never_sent(exc: BaseException) -> bool:
         return True
     reason = getattr(exc.args[0], "reason", None) if exc.args else None
     return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
-
-
-def _in_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="openrouter-monitor-refresh", daemon=True).start()
 
 
 def _body(request: requests.PreparedRequest) -> bytes:

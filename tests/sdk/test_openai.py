@@ -91,7 +91,7 @@ def test_a_free_call_is_answered_and_on_record(connect, world):
 
 
 def test_what_the_sdk_gives_beside_the_answer_still_works(connect, world):
-    """Raw and streaming responses, and the HTTP version that the SDK reads from the response's extensions, are there."""
+    """Raw and streaming responses work, and so does the HTTP version, read from the response's extensions."""
     client = connect(world)
     raw = client.chat.completions.with_raw_response.create(**ASK)
     assert raw.parse().choices[0].message.content
@@ -199,7 +199,7 @@ def test_a_stream_that_is_cut_raises_what_it_always_did(connect, worlds):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["call", "stream"])
 def test_a_paid_model_is_a_permission_error_after_one_attempt(connect, world, stream):
-    """A model that bills: PermissionDeniedError at `create`, one attempt, nothing sent, and the reason in four places."""
+    """A model that bills: PermissionDeniedError at `create`, one attempt, nothing sent, the reason in four places."""
     with pytest.raises(openai.PermissionDeniedError, match="Nothing was sent") as caught:
         connect(world).chat.completions.create(model=PAID, messages=HELLO, stream=stream)
     row = world.refused_once()
@@ -322,7 +322,7 @@ async def test_async_stream_never_read_is_abandoned(connect_async, worlds):
 @pytest.mark.parametrize("where", ["answer", "stream"])
 @pytest.mark.parametrize("how", ["wait_for", "cancel"])
 async def test_a_cancelled_task_leaves_a_cancelled_row(connect_async, worlds, how, where):
-    """Cancelled while it waits, for the answer or for a chunk: `cancelled`, and counted, for it may have been served."""
+    """Cancelled while it waits, for the answer or a chunk: `cancelled`, and counted, for it may have been served."""
     hang = {"kind": "hang", "after_chunks": 1} if where == "stream" else {"kind": "hang"}
     world = worlds({"do": hang})
     first_word = asyncio.Event()
