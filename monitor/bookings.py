@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from monitor.clock import day_of, month_start_day
 from monitor.config import Settings
@@ -14,10 +13,7 @@ from monitor.policy.balances import Balances, DayWindow, MinuteWindow, Money
 from monitor.policy.budgets import has_budget
 from monitor.policy.corrections import LEARNED_LIMIT_SECONDS, correction_for
 from monitor.redact import redact
-from monitor.store.protocol import ALL_APPS, AccountState, Standing, Transaction
-
-if TYPE_CHECKING:
-    from monitor.ledger import Hold
+from monitor.store.protocol import ALL_APPS, AccountState, OpenCall, Standing, Transaction
 
 DEFAULT_PER_DAY = 50
 """The day's limit until OpenRouter tells: 1000 is only for accounts that bought credits, and is never guessed."""
@@ -29,6 +25,17 @@ BODY_LIMIT = 1024 * 1024
 
 COUNTER_LAG_SECONDS = 60.0
 """`/key`'s counter may show what was true this long ago (observed 2 to more than 8 seconds; others say a minute)."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """What was taken for an attempt in flight; give it to `settle` or `release`, once."""
+
+    row: int
+    call: OpenCall
+    day: int
+    send: int | None = None
+    cooled: bool = False
 
 
 @dataclass(slots=True)
