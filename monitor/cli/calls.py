@@ -76,16 +76,16 @@ def show(out: Output, rows: Iterable[dict[str, Any]], now: float) -> None:
 
 
 _COLUMNS = (
-    Column("id", right=True),
+    Column("id", right=True, wide=True),
     Column("started"),
     Column("app"),
-    Column("model", flexible=True),
+    Column("model", cut=True),
     Column("outcome"),
-    Column("status", right=True),
-    Column("tokens", right=True),
+    Column("status", right=True, wide=True),
+    Column("tokens", right=True, wide=True),
     Column("cost", right=True),
-    Column("ms", right=True),
-    Column("why", flexible=True),
+    Column("ms", right=True, wide=True),
+    Column("why", cut=True),
 )
 
 

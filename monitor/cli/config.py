@@ -41,7 +41,7 @@ def show(run: Invocation, as_json: bool) -> None:
         [Styled(row["name"], styles[row["source"]]), _shown(row["value"]), Styled(row["source"], styles[row["source"]])]
         for row in rows
     ]
-    run.out.table([Column("setting"), Column("value", flexible=True), Column("from")], table)
+    run.out.table([Column("setting"), Column("value", fold=True), Column("from")], table)
     file = _file(run)
     run.out.note(f"Settings file: {file}" + ("" if file.exists() else " (there is none)"))
 

@@ -60,10 +60,10 @@ def _summary(problems: int, warnings: int) -> tuple[Styled, ...]:
 def _tell(out: Output, check: Check) -> None:
     sign, style = _STYLES[check.level]
     shown = sign if out.terminal else check.level.ljust(7)
-    out.line(Styled(shown, style), "  ", Styled(check.name.ljust(11), "bold"), "  ", check.found + ".")
+    said: list[str | Styled] = [check.found + "."]
     if check.todo:
-        indent = " " * (16 if out.terminal else 22)
-        out.line(indent, Styled(f"-> {check.todo}", "cyan"))
+        said.append(Styled(f" {check.todo}", "cyan"))
+    out.labelled([Styled(shown, style), Styled(check.name.ljust(11), "bold")], said)
 
 
 def _all(run: Invocation, online: bool) -> Iterator[Check]:

@@ -99,12 +99,12 @@ def _wanted(row: dict[str, Any], settings: Settings, only_free: bool, everything
 
 def _show(out: Output, rows: list[dict[str, Any]]) -> None:
     columns = (
-        Column("model", flexible=True),
+        Column("model", fold=True),
         Column("price"),
         Column("$/M in", right=True),
         Column("$/M out", right=True),
-        Column("context", right=True),
-        Column("in > out"),
+        Column("context", right=True, wide=True),
+        Column("in > out", wide=True),
         Column("expires"),
         Column("ours", right=True),
     )

@@ -18,9 +18,12 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 PLAIN_GAP = "  "
 NOTHING = "-"
+WIDE = 110
+"""Columns of a terminal from which on the less important columns of a table are shown."""
 
 
 class Styled(NamedTuple):
@@ -38,12 +41,16 @@ Cell = str | int | float | Styled | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. `right` aligns numbers; a `flexible` one may be folded in a narrow terminal."""
+    """A column of a table. `right` aligns numbers.
+
+    In a narrow terminal `fold` lets it take several lines, `cut` lets it end in an ellipsis, and `wide` leaves it out.
+    """
 
     title: str
     right: bool = False
-    flexible: bool = False
-    style: str = ""
+    fold: bool = False
+    cut: bool = False
+    wide: bool = False
 
 
 class Output:
@@ -71,17 +78,23 @@ class Output:
         if not self.terminal:
             click.echo("".join(clean(str(part)) for part in parts))
             return
-        from rich.text import Text
+        self.console.print(_text(parts))
 
-        text = Text()
-        for part in parts:
-            text.append(clean(str(part)), style=part.style if isinstance(part, Styled) else "")
-        self.console.print(text)
+    def indented(self, indent: int, *parts: str | Styled) -> None:
+        """One line that begins further in; where a terminal wraps it, the rest does so too."""
+        if not self.terminal:
+            self.line(" " * indent, *parts)
+            return
+        from rich.padding import Padding
+
+        self.console.print(Padding(_text(parts), (0, 0, 0, indent)))
 
     def blank(self) -> None:
         click.echo()
 
     def heading(self, text: str) -> None:
+        """A line above a table, and an empty one above it."""
+        self.blank()
         self.line(Styled(text, "bold cyan"))
 
     def note(self, text: str) -> None:
@@ -100,7 +113,21 @@ class Output:
         """Names with what is to be said of each, one below the other."""
         width = max((len(name) for name, _ in pairs), default=0)
         for name, parts in pairs:
-            self.line(Styled(name.ljust(width), "dim"), PLAIN_GAP, *parts)
+            self.labelled([Styled(name.ljust(width), "dim")], parts)
+
+    def labelled(self, labels: Sequence[Styled], said: Sequence[str | Styled]) -> None:
+        """Labels, of a width that the caller chose, and what is said; wrapped by a terminal, it stays in its place."""
+        if not self.terminal:
+            self.line(PLAIN_GAP.join([*(label.text for label in labels), "".join(map(str, said))]))
+            return
+        from rich.table import Table
+
+        grid = Table.grid(padding=(0, 2))
+        for _ in labels:
+            grid.add_column(no_wrap=True)
+        grid.add_column()
+        grid.add_row(*(_text([label]) for label in labels), _text(said))
+        self.console.print(grid)
 
     @contextmanager
     def progress(self, title: str) -> Iterator[_Progress]:
@@ -123,18 +150,36 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD if header else None, show_header=header, pad_edge=False, header_style="bold")
-        for column in columns:
+        kept = [i for i, column in enumerate(columns) if not column.wide or self.console.width >= WIDE]
+        table = Table(
+            box=box.SIMPLE_HEAD if header else None,
+            show_header=header,
+            header_style="dim",
+            pad_edge=False,
+            show_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for column in (columns[i] for i in kept):
+            # rich takes width only from columns that may wrap; the cells say whether they really do.
             table.add_column(
                 column.title,
                 justify="right" if column.right else "left",
-                no_wrap=not column.flexible,
-                overflow="fold" if column.flexible else "ellipsis",
-                style=column.style,
+                no_wrap=not (column.fold or column.cut),
+                overflow="fold",
             )
         for row in rows:
-            cells = [Text(_shown(cell), style=cell.style if isinstance(cell, Styled) else "") for cell in row]
-            table.add_row(*cells)
+            cells = [(row[i], columns[i]) for i in kept]
+            table.add_row(
+                *(
+                    Text(
+                        _shown(cell),
+                        style=cell.style if isinstance(cell, Styled) else "",
+                        no_wrap=column.cut or None,
+                        overflow="ellipsis" if column.cut else None,
+                    )
+                    for cell, column in cells
+                )
+            )
         self.console.print(table)
 
 
@@ -151,6 +196,15 @@ class _Bar(_Progress):
 
     def at(self, done: float, told: str = "") -> None:
         self._update(done, told)
+
+
+def _text(parts: Sequence[str | Styled]) -> Text:
+    from rich.text import Text
+
+    text = Text()
+    for part in parts:
+        text.append(clean(str(part)), style=part.style if isinstance(part, Styled) else "")
+    return text
 
 
 def clean(text: str) -> str:

@@ -193,8 +193,8 @@ def events_table(out: Output, events: list[dict[str, Any]], now: float) -> None:
     """Events under titles; also what `events` shows."""
     from monitor.clock import iso
 
-    columns = [Column("when"), Column("event"), Column("subject", flexible=True), Column("before"), Column("after")]
-    columns.append(Column("note", flexible=True))
+    columns = [Column("when"), Column("event"), Column("subject", fold=True), Column("before"), Column("after")]
+    columns.append(Column("note", fold=True))
     rows = [
         [
             clock_time(event["at"], now) if out.terminal else iso(event["at"]),
