@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from monitor.openrouter.decoding import Undecodable, decoder
 from monitor.refresh import Fetched
 from monitor.transport.course import Guard, Head, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import without_encoding
@@ -67,7 +69,7 @@ class GuardAdapter(BaseAdapter):
         if isinstance(outcome, Answer):
             return _response(request, outcome)
         if isinstance(outcome, Watch):
-            response.raw = RawTee(response.raw, outcome)
+            response.raw = RawTee(response.raw, outcome, response.headers.get("Content-Encoding"))
         return response  # type: ignore[no-any-return]
 
     def _fetch(self, url: str, headers: Mapping[str, str], sent_with: Mapping[str, Any]) -> Fetched:
@@ -78,30 +80,34 @@ class GuardAdapter(BaseAdapter):
 
 
 class RawTee:
-    """urllib3's response, watched as it is read. What `requests` reads from it is decoded already."""
+    """urllib3's response, watched as it is read. What `requests` reads from it is decoded already; an app that reads
+    `response.raw` itself gets it as it came, `encoding` and all, and the watch its own decoded copy."""
 
-    def __init__(self, raw: Any, watch: Watch) -> None:
+    def __init__(self, raw: Any, watch: Watch, encoding: str | None = None) -> None:
         self._raw = raw
         self._watch = watch
+        self._encoding = encoding or ""
+        self._decode: Callable[[bytes], bytes] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._watched(iter(self._raw))
+        return self._watched(iter(self._raw), self._plain)  # urllib3 decodes when it is iterated
 
     def stream(self, amt: int | None = 65536, decode_content: bool | None = None) -> Iterator[bytes]:
         """Chunks as `requests` asks for them."""
-        return self._watched(self._raw.stream(amt, decode_content=decode_content))
+        chunks = self._raw.stream(amt, decode_content=decode_content)
+        return self._watched(chunks, self._reading(decode_content))
 
-    def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
+    def read(self, amt: int | None = None, decode_content: bool | None = None, **kwargs: Any) -> bytes:
         """For apps that read `response.raw` themselves."""
         try:
-            data: bytes = self._raw.read(amt, *args, **kwargs)
+            data: bytes = self._raw.read(amt, decode_content=decode_content, **kwargs)
         except BaseException as exc:
             self._watch.failed(exc)
             raise
-        if self._watch.feed(data) or not data or amt is None:
+        if self._watch.feed(self._reading(decode_content)(data)) or not data or amt is None:
             self._watch.settle()
         return data
 
@@ -111,11 +117,26 @@ class RawTee:
         finally:
             self._watch.closed()
 
-    def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _reading(self, decode_content: bool | None) -> Callable[[bytes], bytes]:
+        decoded = self._raw.decode_content if decode_content is None else decode_content
+        return self._plain if decoded or not self._encoding else self._decoded
+
+    @staticmethod
+    def _plain(chunk: bytes) -> bytes:
+        return chunk
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        try:
+            self._decode = self._decode or decoder(self._encoding) or self._plain
+            return self._decode(chunk)
+        except Undecodable:
+            return b""
+
+    def _watched(self, chunks: Iterator[bytes], reading: Callable[[bytes], bytes]) -> Iterator[bytes]:
         watch = self._watch
         try:
             for chunk in chunks:
-                if watch.feed(chunk):
+                if watch.feed(reading(chunk)):
                     watch.settle()
                 elif watch.due():
                     watch.renew()
@@ -165,6 +186,7 @@ def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Res
         body=BytesIO(answer.body),
         headers=answer.headers,
         status=answer.status,
+        reason=HTTPStatus(answer.status).phrase,
         preload_content=False,
         decode_content=False,
     )
