@@ -72,7 +72,7 @@ def calls(
 
 def show(out: Output, rows: Iterable[dict[str, Any]], now: float) -> None:
     """A table of calls."""
-    out.table(_COLUMNS, [_row(row, now, out.terminal) for row in rows])
+    out.table(_COLUMNS, [_row(row, now, out) for row in rows])
 
 
 _COLUMNS = (
@@ -89,7 +89,7 @@ _COLUMNS = (
 )
 
 
-def _row(row: dict[str, Any], now: float, terminal: bool) -> list[Cell]:
+def _row(row: dict[str, Any], now: float, out: Output) -> list[Cell]:
     from monitor.clock import iso
 
     tokens = None
@@ -99,9 +99,9 @@ def _row(row: dict[str, Any], now: float, terminal: bool) -> list[Cell]:
     duration = row["duration_ms"]
     return [
         row["id"],
-        clock_time(row["started_at"], now) if terminal else iso(row["started_at"]),
+        clock_time(row["started_at"], now) if out.terminal else iso(row["started_at"]),
         Styled(row["app"], "bold"),
-        row["model_requested"],
+        _short(row["model_requested"]) if out.narrow else row["model_requested"],
         Styled(row["outcome"], _OUTCOMES.get(row["outcome"], "red")),
         row["status"],
         tokens,
@@ -109,6 +109,11 @@ def _row(row: dict[str, Any], now: float, terminal: bool) -> list[Cell]:
         None if duration is None else f"{duration:.0f}",
         _why(row),
     ]
+
+
+def _short(model: str | None) -> str | None:
+    """The model without who made it, which leaves room for what tells models apart."""
+    return None if model is None else model.rpartition("/")[2]
 
 
 def _why(row: dict[str, Any]) -> str | None:

@@ -51,7 +51,7 @@ def models(
     if rows:
         _show(run.out, rows)
     state, now = found["catalogue"], run.clock.now()
-    free = sum(row["tier"] == "free" for row in rows)
+    free = sum(row["price"] == "free" for row in rows)
     shown = f"{count(len(rows), 'model')} shown, {free} free, of {count(state.models, 'model')}"
     run.out.note(f"{shown} read {ago(state.fetched_at, now)} from {state.source}")
 

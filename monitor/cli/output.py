@@ -69,6 +69,11 @@ class Output:
             self._console = Console(highlight=False, soft_wrap=False)
         return self._console
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it is a terminal with little room."""
+        return self.terminal and self.console.width < WIDE
+
     def json(self, value: Any) -> None:
         """One JSON document."""
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
@@ -150,7 +155,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        kept = [i for i, column in enumerate(columns) if not column.wide or self.console.width >= WIDE]
+        kept = [i for i, column in enumerate(columns) if not (column.wide and self.narrow)]
         table = Table(
             box=box.SIMPLE_HEAD if header else None,
             show_header=header,

@@ -34,9 +34,9 @@ def pause(run: Invocation, app: str | None, seconds: float | None, note: str) ->
         tx.pause(name, now, until, said)
         tx.add_event(Event(now, "paused", name or "every app", None, None if seconds is None else span(seconds), said))
     store.close()
-    how_long = "until `openrouter-monitor resume`" if seconds is None else f"for {span(seconds)}"
-    who = "" if app is None else f" --app {app}"
-    run.out.line(f"Paused: calls of {app or 'every app'} are refused {how_long}{who if seconds is None else ''}.")
+    command = "resume" if app is None else f"resume --app {app}"
+    how_long = f"until `openrouter-monitor {command}`" if seconds is None else f"for {span(seconds)}"
+    run.out.line(f"Paused: calls of {app or 'every app'} are refused {how_long}.")
 
 
 def checked_app(app: str) -> str:

@@ -30,6 +30,7 @@ COMMANDS = {
     "simulate": "Run a local OpenRouter to try things on.",
     "demo": "Watch the guard at work for a few seconds.",
 }
+NAME = "openrouter-monitor"
 FINE, PROBLEM, USAGE, REFUSED = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
@@ -73,9 +74,16 @@ def root() -> None:
 def run(arguments: list[str] | None = None, invocation: Invocation | None = None) -> int:
     """Run one command and return its exit code. Errors are told on stderr, each on one line."""
     try:
-        code = root.main(arguments, prog_name="openrouter-monitor", standalone_mode=False, obj=invocation)
+        given = sys.argv[1:] if arguments is None else arguments
+        if "_OPENROUTER_MONITOR_COMPLETE" in os.environ:
+            root.main(given, prog_name=NAME)  # a shell asks how to complete the line
+        # Not by `main`, which would end the process itself when a pipe is closed.
+        with root.make_context(NAME, list(given), obj=invocation) as ctx:
+            root.invoke(ctx)
         sys.stdout.flush()
-        return code if isinstance(code, int) else FINE
+        return FINE
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code

@@ -69,7 +69,7 @@ def _guard(found: dict[str, Any]) -> Parts:
 
 def _pause(pause: dict[str, Any], now: float) -> Parts:
     who = pause["app"] or "every app"
-    end = "until resumed" if pause["until"] is None else f"for {span(pause['until'] - now)} more"
+    end = "until resumed" if pause["until"] is None else f"for {span(pause['until'] - now + 0.999)} more"
     note = f": {pause['note']}" if pause["note"] else ""
     return [Styled(f"{who}, {end}{note}", "bold red")]
 

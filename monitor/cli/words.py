@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.clock import iso
 
+_NEAR_SECONDS = 12 * 3600
 _STEPS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -31,9 +32,9 @@ def until(at: float, now: float) -> str:
 
 
 def clock_time(at: float, now: float) -> str:
-    """`23:02:51Z` on the same UTC day, else `2026-11-24 23:02Z`."""
+    """`23:02:51Z` when it is near, else `2026-11-24 23:02Z`."""
     text = iso(at)
-    return text[11:] if text[:10] == iso(now)[:10] else f"{text[:10]} {text[11:16]}Z"
+    return text[11:] if abs(now - at) < _NEAR_SECONDS else f"{text[:10]} {text[11:16]}Z"
 
 
 def dollars(usd: float | None) -> str:

@@ -44,6 +44,9 @@ def _paged(reader: Reader, table: str) -> Rows:
                     {"last": last, "size": PAGE},
                 )
             )
+        if table == "calls":
+            for row in page:
+                row["stream"] = bool(row["stream"])
         yield from page
         if len(page) < PAGE:
             return
@@ -67,7 +70,7 @@ def write_rows(rows: Rows, out: TextIO, form: str, progress: Progress = lambda d
             if writer is None:
                 writer = csv.DictWriter(out, row.keys(), lineterminator="\n")
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerow({name: int(value) if isinstance(value, bool) else value for name, value in row.items()})
         done += 1
         if done % PAGE == 0:
             progress(done)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from monitor.errors import MonitorError, StoreDamaged
-from monitor.store.sqlite.connection import check_identity, connect, explain
+from monitor.store.sqlite.opening import check_identity, connect, explain
 from monitor.store.sqlite.reader import open_read_only
 
 _STEPS_BETWEEN_TICKS = 20_000
@@ -31,7 +31,7 @@ def problems_of(path: Path, *, full: bool = False, tick: Tick = nothing) -> list
     try:
         connection = open_read_only(path)
     except StoreDamaged as exc:
-        return [str(exc)]
+        return [exc.message]
     with contextlib.closing(connection):
         try:
             found = _check(connection, full, tick)
