@@ -15,4 +15,10 @@ def open_store(where: str) -> SQLiteStore:
         raise ConfigError(
             f"the store {where.split('://')[0]}://… is not supported by this version.", hint="Give a file's path."
         )
-    return SQLiteStore(where)
+    try:
+        if "\0" in where:
+            raise ValueError
+        return SQLiteStore(where)
+    except (RuntimeError, ValueError):
+        # An unknown user's home, or what no file can be called.
+        raise ConfigError(f"the store {where!r} is no path.", hint="Give a file's path.") from None

@@ -56,7 +56,7 @@ def test_the_worst_case(asked, model, usd):
     ],
 )
 def test_what_has_no_worst_case(asked, model):
-    """Unlisted, priced by the piece, routed, unreadable, with unbounded tokens, or with an add-on that bills by itself."""
+    """Unlisted, priced by the piece, routed, unreadable, with unbounded tokens, or with an add-on that bills."""
     assert worst_case_usd(asked, [model]) is None
 
 

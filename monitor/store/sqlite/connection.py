@@ -9,7 +9,9 @@ The hazards that this module is built around, each of them measured:
   checkpoints by itself; `_checkpoint` does so under the writer's lock (TRUNCATE), one at a time.
 * A zero-byte file opens without an error and has no tables: a new store is built beside its place and linked there,
   so that nobody ever sees an empty one, and an empty one is refused.
-* A connection that crosses `fork()` is unsupported: the child leaves it alone and opens its own.
+* A connection that crosses `fork()` is unsupported, and one opened beside it in the child is no better: SQLite in the
+  child takes the parent's locks for its own, so that the parent's end deletes the log under the child's feet. Files are
+  closed before `fork()` and opened again after it, on both sides.
 """
 
 from __future__ import annotations
@@ -18,23 +20,32 @@ import contextlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from monitor.errors import StoreDamaged, StoreError, StoreUnreachable
-from monitor.store.sqlite.schema import APPLICATION_ID, VERSION, build_migrations
+from monitor.errors import StoreError, StoreUnreachable
+from monitor.store.sqlite.opening import (
+    BUSY_SECONDS,
+    check_identity,
+    connect,
+    create,
+    explain,
+    is_busy,
+    is_there,
+    migrate,
+)
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 5.0
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
-PAGE_BYTES = 2048
-"""Each page that a call touches is copied to the log and summed up: small pages make a commit a third cheaper."""
-
 CHECK_EVERY = 64
 """Commits between two looks at the WAL's size and at whether the file is still the one that was opened."""
+
+
+_open_connections: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
 
 
 class Connection(Generic[T]):
@@ -49,6 +60,7 @@ class Connection(Generic[T]):
         self._pid = 0
         self._inode = (0, 0)
         self._commits = 0
+        self._frozen = False
         self._inherited: list[sqlite3.Connection | None] = []
 
     def __repr__(self) -> str:
@@ -118,6 +130,15 @@ class Connection(Generic[T]):
         if self._commits % CHECK_EVERY == 0:
             self._look_after(connection)
 
+    def rolled_back(self, connection: sqlite3.Connection) -> None:
+        """End a transaction that did not commit, if there is one."""
+        # `committed` may have closed the connection; after SQLITE_FULL and the like SQLite has rolled back by itself.
+        if self._sqlite is connection and connection.in_transaction:
+            try:
+                connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self._drop()
+
     def explained(self, exc: sqlite3.Error) -> StoreError:
         """The error for people; a connection that met an I/O error or damage is not trusted again."""
         if not is_busy(exc):
@@ -127,13 +148,26 @@ class Connection(Generic[T]):
     def _after_fork(self) -> None:
         pid = os.getpid()
         if self._pid not in (0, pid):
-            # Kept, never closed: closing would drop the parent's locks. The lock may be held by a thread that
-            # does not exist in this child.
+            # What was open after all is kept, never closed: SQLite would delete the log of a parent it cannot see.
+            # The lock may be held by a thread that does not exist in this child.
             self._inherited.append(self._sqlite)
             self._sqlite, self._wrapped, self._lock, self._pid = None, None, threading.Lock(), pid
 
+    def before_fork(self) -> None:
+        """Close the file, so that a child inherits nothing of it, and let nobody open it until the fork is over."""
+        # The wait ends should the forking thread itself be in a transaction: then `_after_fork` does what it can.
+        self._frozen = self._lock.acquire(timeout=2 * BUSY_SECONDS)
+        if self._frozen:
+            self._drop()
+
+    def after_fork(self) -> None:
+        """In both processes."""
+        if self._frozen:
+            self._frozen = False
+            self._lock.release()
+
     def _open(self) -> sqlite3.Connection:
-        if not self.path.exists():
+        if not is_there(self.path):
             create(self.path)
         connection = connect(self.path)
         try:
@@ -148,6 +182,7 @@ class Connection(Generic[T]):
                 raise explain(exc, self.path) from exc
             raise
         self._sqlite, self._wrapped, self._pid = connection, None, os.getpid()
+        _open_connections.add(self)
         return connection
 
     def _drop(self) -> None:
@@ -207,126 +242,13 @@ class WriteTransaction(AbstractContextManager[T, None]):
         except sqlite3.Error as error:
             exc = error
         finally:
-            # After SQLITE_FULL and the like SQLite has rolled back by itself, and a second one would fail.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            failure = owner.explained(exc) if isinstance(exc, sqlite3.Error) else None
-            owner.end()
+            try:
+                owner.rolled_back(connection)
+                failure = owner.explained(exc) if isinstance(exc, sqlite3.Error) else None
+            finally:
+                owner.end()
         if failure is not None:
             raise failure from exc
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection to an existing file, which it does not create. Raises StoreUnreachable."""
-    try:
-        if path.stat().st_size == 0:
-            raise StoreDamaged(
-                f"the store {path} is an empty file.",
-                hint="It was left as it is. Restore a backup, or move it away to begin a new store.",
-            )
-        return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=512,
-        )
-    except (sqlite3.Error, OSError) as exc:
-        raise explain(exc, path) from exc
-
-
-def check_identity(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise StoreDamaged or StoreError unless the file is a store of ours that this version can use."""
-    identity = connection.execute("PRAGMA application_id").fetchone()[0]
-    if identity != APPLICATION_ID:
-        raise StoreDamaged(
-            f"{path} is a database of another program, not a store of openrouter-monitor.",
-            hint="It was left as it is. Set `store` to another path.",
-        )
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise StoreError(
-            f"the store {path} has schema {version}, made by a newer openrouter-monitor; this one knows {VERSION}.",
-            hint="It was left as it is. Upgrade openrouter-monitor.",
-        )
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply what is missing, in one immediate transaction: eight processes may find an old file at once."""
-    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-        return
-    from sqlite_utils import Database  # noqa: PLC0415 - only when there is something to migrate
-
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        build_migrations().apply(Database(connection))
-        connection.execute(f"PRAGMA user_version={VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def create(path: Path) -> None:
-    """Make a new store at `path`, whole or not at all; another process that does so too is no harm.
-
-    Raises StoreUnreachable when the folder cannot be made or written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(beside, isolation_level=None)
-        try:
-            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            migrate(connection, path)
-        finally:
-            connection.close()
-        with contextlib.suppress(FileExistsError):
-            os.link(beside, path)  # unlike a rename, it does not overwrite what another process put there first
-    except (sqlite3.Error, OSError) as exc:
-        raise explain(exc, path) from exc
-    finally:
-        for left in (beside, Path(f"{beside}-wal"), Path(f"{beside}-shm"), Path(f"{beside}-journal")):
-            left.unlink(missing_ok=True)
-
-
-def is_busy(exc: BaseException) -> bool:
-    return getattr(exc, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def explain(exc: sqlite3.Error | OSError, path: Path) -> StoreError:
-    """The error for people: what happened to which file, and what to do."""
-    if isinstance(exc, OSError):
-        what = exc.strerror or type(exc).__name__
-        return StoreUnreachable(
-            f"the store {path} cannot be opened: {what}.", hint="Check the path and its permissions, or set `store`."
-        )
-    code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
-    if is_busy(exc):
-        return StoreUnreachable(
-            f"the store {path} stayed locked for {BUSY_SECONDS:g} seconds.",
-            hint="Another program holds it; `openrouter-monitor doctor` tells more.",
-        )
-    if code == sqlite3.SQLITE_FULL:
-        return StoreUnreachable(
-            f"the disk of the store {path} is full; nothing was written.",
-            hint="Free some space: writing resumes by itself.",
-        )
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreDamaged(
-            f"the store {path} is damaged or not a database ({exc}).",
-            hint="It was left as it is. Run `openrouter-monitor db verify`, then restore a backup.",
-        )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StoreUnreachable(
-            f"the store {path} cannot be written ({exc}).", hint="Check its permissions and those of its folder."
-        )
-    return StoreUnreachable(f"the store {path} failed: {exc}.", hint="Run `openrouter-monitor doctor`.")
 
 
 def _inode(path: Path) -> tuple[int, int]:
@@ -335,3 +257,16 @@ def _inode(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return (0, 0)
     return (stat.st_dev, stat.st_ino)
+
+
+def _before_fork() -> None:
+    for connection in list(_open_connections):
+        connection.before_fork()
+
+
+def _after_fork() -> None:
+    for connection in list(_open_connections):
+        connection.after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

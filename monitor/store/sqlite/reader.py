@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from monitor.errors import StoreDamaged, StoreUnreachable
-from monitor.store.sqlite.connection import BUSY_SECONDS, check_identity, connect, explain, migrate
+from monitor.store.sqlite.opening import BUSY_SECONDS, check_identity, connect, explain, migrate
 from monitor.store.sqlite.reports import Reports
 from monitor.store.sqlite.schema import VERSION
 
