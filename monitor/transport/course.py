@@ -127,6 +127,11 @@ class Guard:
         self.ledger.write_left_over()
         self.ledger.store.close()
 
+    def judges(self, request: Request) -> bool:
+        """Whether the course will read this request's body."""
+        target = classify(request.method, request.url, self.settings.base_url, request.headers)
+        return target.kind not in (Kind.FREE, Kind.FOREIGN)
+
     def course(self, request: Request, shell: Shell) -> Course:
         """The course of one HTTP request."""
         target = classify(request.method, request.url, self.settings.base_url, request.headers)

@@ -153,7 +153,8 @@ def with_body(library: ModuleType, request: Any, body: bytes | None) -> Any:
     copy.__dict__.update(request.__dict__)
     copy.__dict__.pop("_content", None)
     copy.headers = request.headers.copy()
-    copy.headers["content-length"] = str(len(body))
+    if "transfer-encoding" not in copy.headers:  # a body told its length in two ways is refused by servers, or worse
+        copy.headers["content-length"] = str(len(body))
     copy.stream = library.ByteStream(body)
     return copy
 
