@@ -48,7 +48,8 @@ class Excerpt:
 
     def content(self) -> object:
         """What the body holds; None when it is no JSON, not all there, or was too long to keep."""
-        return loads(b"".join(self._chunks)) if self._chunks else None
+        chunks = self._chunks
+        return loads(chunks[0] if len(chunks) == 1 else b"".join(chunks)) if chunks else None
 
     def text(self) -> str | None:
         """The beginning of a body that is no JSON; None when there was none."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _LARGEST = 2**53
+_DECODE = json.JSONDecoder().decode
 
 
 def number(value: object) -> float | None:
@@ -60,6 +61,8 @@ def instant(value: object) -> float | None:
 def loads(raw: bytes | bytearray | memoryview | str) -> object:
     """What a JSON text holds; None when it is none, or `null`."""
     try:
-        return json.loads(raw if isinstance(raw, str) else bytes(raw).decode("utf-8-sig"))
+        text = raw if isinstance(raw, str) else str(raw, "utf-8-sig")
+        # The decoder itself: `json.loads` looks at each of its options first.
+        return _DECODE(text)
     except (ValueError, RecursionError):
         return None

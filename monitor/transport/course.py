@@ -7,6 +7,7 @@ method, URL, headers, body, status and chunks, and nothing of any HTTP library.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Generator, Mapping
@@ -116,6 +117,9 @@ class Guard:
         self.clock = clock or SystemClock()
         self.ledger = Ledger(store or open_store(self.settings.store_path), self.settings, self.clock)
         self.refresher = Refresher(self.ledger)
+        # Unique without asking the system for randomness at each call.
+        self._prefix = secrets.token_hex(6)
+        self._numbers = itertools.count()
         self._calls: dict[int, str] = {}
         self._next_refresh = 0.0
 
@@ -214,7 +218,7 @@ class Guard:
         key = hash(body)
         call_id = self._calls.get(key) if attempt > 1 else None
         if call_id is None:
-            call_id = secrets.token_hex(8)
+            call_id = f"{self._prefix}{next(self._numbers):06x}"
             if len(self._calls) >= REMEMBERED_BODIES:
                 self._calls.clear()
             self._calls[key] = call_id

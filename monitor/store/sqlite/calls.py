@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from monitor.model import Ending, Reason, Tier
 from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, bucket
 from monitor.store.protocol import OpenCall, OpenRow
@@ -90,43 +92,31 @@ class CallRows(Rows):
         self, call: OpenCall, ending: Ending, *, tier: Tier, cost_usd: float | None, seconds: float, again: bool = False
     ) -> None:
         """Add an ended attempt to the sums that a scrape reads. `again`: it was counted before, add only its usage."""
-        usage, once = ending.usage, 0 if again else 1
-        steps = ""
-        if not again:
-            duration = f"d{bucket(seconds, DURATION_BOUNDS):02}"
-            steps = f", {duration} = {duration} + 1, duration_seconds = duration_seconds + :seconds"
-            if ending.ttft is not None:
-                ttft = f"t{bucket(ending.ttft, TTFT_BOUNDS):02}"
-                steps += f", {ttft} = {ttft} + 1, ttft_seconds = ttft_seconds + :ttft"
-        values = {
-            "app": call.app,
-            "model": call.model or "",
-            "tier": tier,
-            "code": "none" if ending.status is None else str(ending.status),
-            "outcome": ending.outcome,
-            "kind": ending.limit.kind if ending.limit else "",
-            "once": once,
-            "first": once if call.attempt == 1 else 0,
-            "prompt": usage.prompt_tokens or 0,
-            "completion": usage.completion_tokens or 0,
-            "cached": usage.cached_tokens or 0,
-            "reasoning": usage.reasoning_tokens or 0,
-            "cost": cost_usd or 0.0,
-            "seconds": seconds,
-            "ttft": ending.ttft,
-        }
-        update = (
-            "UPDATE totals SET n = n + :once, calls = calls + :first, prompt_tokens = prompt_tokens + :prompt,"
-            " completion_tokens = completion_tokens + :completion, cached_tokens = cached_tokens + :cached,"
-            f" reasoning_tokens = reasoning_tokens + :reasoning, cost_usd = cost_usd + :cost{steps}"
-            " WHERE app = :app AND model = :model AND tier = :tier AND code = :code AND outcome = :outcome"
-            " AND kind = :kind"
+        usage, ttft = ending.usage, None if again else ending.ttft
+        duration_bucket = -1 if again else bucket(seconds, DURATION_BOUNDS)
+        ttft_bucket = -1 if ttft is None else bucket(ttft, TTFT_BOUNDS)
+        once = 0 if again else 1
+        values = (
+            once,
+            once if call.attempt == 1 else 0,
+            usage.prompt_tokens or 0,
+            usage.completion_tokens or 0,
+            usage.cached_tokens or 0,
+            usage.reasoning_tokens or 0,
+            cost_usd or 0.0,
+            0.0 if again else seconds,
+            ttft or 0.0,
+            call.app,
+            call.model or "",
+            tier,
+            "none" if ending.status is None else str(ending.status),
+            ending.outcome,
+            ending.limit.kind if ending.limit else "",
         )
+        update = _totals_update(duration_bucket, ttft_bucket)
         if self._db.execute(update, values).rowcount == 0:
             self._db.execute(
-                "INSERT INTO totals (app, model, tier, code, outcome, kind)"
-                " VALUES (:app, :model, :tier, :code, :outcome, :kind)",
-                values,
+                "INSERT INTO totals (app, model, tier, code, outcome, kind) VALUES (?, ?, ?, ?, ?, ?)", values[9:]
             )
             self._db.execute(update, values)
 
@@ -167,6 +157,21 @@ class CallRows(Rows):
             " request = ifnull(excluded.request, request), answer = ifnull(excluded.answer, answer)",
             (row, request, answer),
         )
+
+
+@cache
+def _totals_update(duration: int, ttft: int) -> str:
+    """The statement that adds one to these buckets (-1: to none); there are as many as pairs of buckets."""
+    counted = [f"d{duration:02}"] if duration >= 0 else []
+    counted += [f"t{ttft:02}"] if ttft >= 0 else []
+    steps = "".join(f", {name} = {name} + 1" for name in counted)
+    return (
+        "UPDATE totals SET n = n + ?, calls = calls + ?, prompt_tokens = prompt_tokens + ?,"
+        " completion_tokens = completion_tokens + ?, cached_tokens = cached_tokens + ?,"
+        " reasoning_tokens = reasoning_tokens + ?, cost_usd = cost_usd + ?, duration_seconds = duration_seconds + ?,"
+        f" ttft_seconds = ttft_seconds + ?{steps}"
+        " WHERE app = ? AND model = ? AND tier = ? AND code = ? AND outcome = ? AND kind = ?"
+    )
 
 
 def _open_row(row: tuple[object, ...]) -> OpenRow:
