@@ -19,9 +19,10 @@ from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import PollError
 from monitor.ledger import Ledger
-from monitor.model import Event, ModelFacts, PriceClass
+from monitor.model import ModelFacts, PriceClass
 from monitor.openrouter.catalogue import parse_catalogue
 from monitor.openrouter.key import parse_key
+from monitor.policy.changes import Belief, first_belief, from_text, judge, to_text
 from monitor.redact import redact
 from monitor.store.protocol import Store, Transaction
 
@@ -137,7 +138,7 @@ class Refresher:
         else:
             raise PollError(f"the catalogue has more than {PAGE_LIMIT} pages")
         with self.store.transaction() as tx:
-            note_catalogue(tx, models, source=self.settings.base_url, at=asked_at)
+            note_catalogue(tx, models, source=self.settings.base_url, at=asked_at, watched=self.settings.guard.models)
 
     def _fetch_key(self, fetch: Fetch, api_key: str) -> None:
         asked_at = self.clock.now()
@@ -163,8 +164,13 @@ def _get(fetch: Fetch, url: str, headers: Mapping[str, str]) -> bytes:
     return answer.body
 
 
-def note_catalogue(tx: Transaction, models: Mapping[str, ModelFacts], *, source: str, at: float) -> None:
-    """Make `models` the newest catalogue, and note what became of the free ones. `at` is when it was asked for."""
+def note_catalogue(
+    tx: Transaction, models: Mapping[str, ModelFacts], *, source: str, at: float, watched: tuple[str, ...] = ()
+) -> None:
+    """Make `models` the newest catalogue, which the guard judges by, and record what is news in it.
+
+    `at` is when it was asked for; `watched` are globs of the ids whose absence matters as that of free ones does.
+    """
     before = tx.catalogue()
     known = tx.all_facts()
     changed = [facts for name, facts in models.items() if known.get(name) != (facts, True)]
@@ -174,15 +180,22 @@ def note_catalogue(tx: Transaction, models: Mapping[str, ModelFacts], *, source:
     free = sum(facts.price is PriceClass.FREE for facts in models.values())
     tx.add_snapshot(at, "models", "", {"models": len(models), "free": free, "changed": len(changed), "gone": len(gone)})
     if before is None or before.source != source:
-        return  # the first look at a world is no news of it
-    for facts in changed:
-        old = known.get(facts.id)
-        was_free = old is not None and old[1] and old[0].price is PriceClass.FREE
-        is_free = facts.price is PriceClass.FREE
-        if is_free and not was_free:
-            tx.add_event(Event(at, "model_free", facts.id, None if old is None else old[0].price, facts.price))
-        elif was_free and not is_free:
-            tx.add_event(Event(at, "model_no_longer_free", facts.id, PriceClass.FREE, facts.price))
-    for name in gone:
-        if known[name][0].price is PriceClass.FREE:
-            tx.add_event(Event(at, "model_removed", name, PriceClass.FREE, None))
+        # The first look at a world is no news of it.
+        firsts = {name: to_text(first_belief(facts)) for name, facts in models.items()}
+        tx.save_beliefs(firsts, tx.beliefs().keys() - firsts.keys())
+        return
+    beliefs, made = _beliefs(tx, known)
+    judged = judge(beliefs, models, at, watched)
+    tx.save_beliefs({name: to_text(belief) for name, belief in {**made, **judged.changed}.items()}, judged.forgotten)
+    for event in judged.events:
+        tx.add_event(event)
+
+
+def _beliefs(
+    tx: Transaction, known: Mapping[str, tuple[ModelFacts, bool]]
+) -> tuple[dict[str, Belief], dict[str, Belief]]:
+    """What was believed before this catalogue, and the part of it that the store did not have."""
+    beliefs = {name: belief for name, text in tx.beliefs().items() if (belief := from_text(text)) is not None}
+    # A store from before there were beliefs has the last catalogue all the same: nothing between the two is missed.
+    made = {name: first_belief(facts) for name, (facts, listed) in known.items() if listed and name not in beliefs}
+    return beliefs | made, made

@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 from monitor.store.sqlite.calls import CallRows
+from monitor.store.sqlite.changes import ChangeRows
 from monitor.store.sqlite.connection import Connection, WriteTransaction
 from monitor.store.sqlite.quota import QuotaRows
 from monitor.store.sqlite.world import WorldRows
 
 
-class SQLiteTransaction(CallRows, QuotaRows, WorldRows):
+class SQLiteTransaction(CallRows, ChangeRows, QuotaRows, WorldRows):
     """Every statement that a transaction of the ledger is made of."""
 
     __slots__ = ()

@@ -196,6 +196,8 @@ CREATE TABLE refusals (
     PRIMARY KEY (app, reason, shadow)
 ) WITHOUT ROWID
 """
+# What is believed of a model is a text whose meaning is that of policy/changes: its rules change without a migration.
+_BELIEFS = "CREATE TABLE beliefs (model TEXT PRIMARY KEY, belief TEXT NOT NULL) WITHOUT ROWID"
 _BODIES = "CREATE TABLE bodies (call INTEGER PRIMARY KEY, request TEXT, answer TEXT)"
 
 
@@ -243,8 +245,12 @@ def build_migrations() -> Migrations:
         _run(db, (_CALLS, _MARKS, _FIRST_MARK, _HOLDS, _WINDOWS, _SENDS, _ACCOUNTS, _SPEND, _COOLDOWNS, _PAUSES))
         _run(db, (_CATALOGUE, _NO_CATALOGUE, _MODELS, _LEASES, _SNAPSHOTS, _EVENTS, _REFUSALS, _BODIES, _totals()))
 
+    @migrations()
+    def m002_beliefs(db: Database) -> None:
+        _run(db, (_BELIEFS,))
+
     return migrations
 
 
-VERSION = 1
+VERSION = 2
 """How many migrations there are: what `user_version` of an up-to-date file says. A test holds it to the list."""
