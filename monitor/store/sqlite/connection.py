@@ -54,6 +54,7 @@ class Connection(Generic[T]):
     def __init__(self, path: str | os.PathLike[str], wrap: Callable[[sqlite3.Connection], T]) -> None:
         self.path = Path(path).expanduser()
         self._lock = threading.Lock()
+        self._owner = 0
         self._wrap = wrap
         self._wrapped: T | None = None
         self._sqlite: sqlite3.Connection | None = None
@@ -79,8 +80,8 @@ class Connection(Generic[T]):
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One read transaction: what is seen is of one moment. Callers fetch all rows; an open cursor pins the WAL."""
-        self._after_fork()
-        with self._lock:
+        self.begin(True)
+        try:
             connection = self._sqlite or self._open()
             try:
                 connection.execute("BEGIN")
@@ -90,25 +91,35 @@ class Connection(Generic[T]):
                     connection.execute("ROLLBACK")
             except sqlite3.Error as exc:
                 raise self.explained(exc) from exc
+        finally:
+            self.end()
 
     def close(self) -> None:
         """Close the file. The next use opens it again, so a stream that outlives its client can still settle."""
+        if self._owner == threading.get_ident():
+            return  # a finalizer, in the midst of this thread's own transaction
         self._after_fork()
         with self._lock:
             self._drop()
 
     def checkpoint(self) -> bool:
         """Move the WAL into the file and empty it. False when a reader or writer stands in the way."""
-        self._after_fork()
-        with self._lock:
+        self.begin(True)
+        try:
             return self._checkpoint(self._sqlite or self._open())
+        finally:
+            self.end()
 
     def begin(self, block: bool) -> None:
-        """Take the process's turn. Raises StoreUnreachable when it is taken and `block` is false."""
+        """Take the process's turn. Raises StoreUnreachable when it is taken and `block` is false, or by this thread:
+        the garbage collector may finalize a stream in the midst of a transaction, and waiting would be for ever."""
         if self._pid != os.getpid():
             self._after_fork()
-        if not self._lock.acquire(blocking=block):
-            raise StoreUnreachable("the store is in use by this very thread or another of this process.")
+        if not self._lock.acquire(False):
+            if not block or self._owner == threading.get_ident():
+                raise StoreUnreachable("the store is in use by this very thread or another of this process.")
+            self._lock.acquire()
+        self._owner = threading.get_ident()
 
     def opened(self) -> sqlite3.Connection:
         """The connection, opened if need be; only between `begin` and `end`."""
@@ -122,6 +133,7 @@ class Connection(Generic[T]):
 
     def end(self) -> None:
         """Give the process's turn back."""
+        self._owner = 0
         self._lock.release()
 
     def committed(self, connection: sqlite3.Connection) -> None:
@@ -152,6 +164,7 @@ class Connection(Generic[T]):
             # The lock may be held by a thread that does not exist in this child.
             self._inherited.append(self._sqlite)
             self._sqlite, self._wrapped, self._lock, self._pid = None, None, threading.Lock(), pid
+            self._owner = 0
 
     def before_fork(self) -> None:
         """Close the file, so that a child inherits nothing of it, and let nobody open it until the fork is over."""
