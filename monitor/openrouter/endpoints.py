@@ -64,6 +64,9 @@ _SUFFIXES = {
     "/images/generations": Endpoint.IMAGES,
     "/alpha/decisions": Endpoint.DECISIONS,
 }
+# Words that other APIs use too (`/channels/7/messages`): elsewhere they count only right below such a prefix.
+_COMMON = frozenset({"/messages", "/responses", "/videos", "/batches", "/completions", "/embeddings", "/rerank"})
+_GATEWAY_PREFIXES = ("/v1", "/api")
 # POST, PUT and PATCH that manage an account and run no inference. `POST /presets/{slug}/chat/completions` creates a
 # preset from such a body. `/private-endpoints` is left out on purpose: activating one may bill.
 _MANAGEMENT = re.compile(
@@ -162,6 +165,9 @@ def _elsewhere(verb: str, path: str, overridden: bool) -> Target:
         return _unknown("the path is encoded over and over")
     for suffix, endpoint in _SUFFIXES.items():
         if read.endswith(suffix):
+            prefix = read.removesuffix(suffix)
+            if suffix in _COMMON and prefix and not prefix.endswith(_GATEWAY_PREFIXES):
+                continue
             if overridden or _tidy(path) != read:
                 return _unknown("an inference path of a gateway, spelled so that two readers could read it differently")
             return Target(Kind.BILLABLE, endpoint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from monitor.clock import next_midnight
 from monitor.config import Settings
-from monitor.model import Action, Allow, Intent, Reason, Tier, Verdict
+from monitor.model import Action, Allow, Endpoint, Intent, Reason, Tier, Verdict
 from monitor.policy import budgets, request, shares, windows
 from monitor.policy.balances import Balances
 
@@ -36,8 +36,12 @@ def admit(intent: Intent, balances: Balances, settings: Settings, app: str) -> V
         estimate = worst or 0.0
     if balances.cooldowns and (refusal := _cooling(intent, balances, may_bill=may_bill)):
         return refusal
-    if (not may_bill or takes_free_quota(models, balances)) and (refusal := _quota_refusal(balances, settings, app)):
-        return refusal
+    if not may_bill or takes_free_quota(models, balances):
+        if intent.endpoint is Endpoint.BATCHES and intent.choices > 1:
+            # One reservation cannot hold back what many requests take.
+            return _refuse(Reason.ENDPOINT_UNKNOWN, detail="a batch takes many free requests at once", model=models[0])
+        if refusal := _quota_refusal(balances, settings, app):
+            return refusal
     return Verdict(Action.ADMIT, _tier(intent, balances, may_bill), estimate)
 
 

@@ -209,3 +209,20 @@ def test_the_base_may_be_spelled_as_the_operator_likes() -> None:
     assert classify("POST", "https://gw.example/Team%20A/OpenRouter/Chat/completions", base).kind is Kind.UNKNOWN
     assert classify("POST", "https://gw.example/team%20a/openrouter/chat/completions", base).kind is Kind.UNKNOWN
     assert classify("POST", "https://[broken/chat", "https://[broken").kind is Kind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v10/channels/7/messages", "/v3/mg.example.org/messages", "/2010-04-01/Accounts/1/messages", "/me/videos"],
+)
+def test_a_common_word_at_the_end_of_another_apis_path_is_foreign(path: str) -> None:
+    """Discord's, Mailgun's and Twilio's messages are none of OpenRouter's: they pass."""
+    assert classify("POST", f"https://example.org{path}", BASE).kind is Kind.FOREIGN
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/messages", "/api/messages", "/messages", "/openrouter/v1/responses", "/x/chat/completions"]
+)
+def test_a_gateways_inference_path_is_judged(path: str) -> None:
+    """Right below `/v1` or `/api`, or alone, the same words may reach OpenRouter through a gateway: they are judged."""
+    assert classify("POST", f"https://gateway.example.org{path}", BASE).kind is Kind.BILLABLE

@@ -461,3 +461,10 @@ def test_a_verdict_at_midnight_is_of_the_new_day():
 def test_the_models_of_the_catalogue_here_are_what_their_names_say():
     """These tests stand on a catalogue with one model of each kind."""
     assert {CATALOGUE[m].price for m in CATALOGUE} == set(PriceClass) - {PriceClass.UNKNOWN}
+
+
+@pytest.mark.parametrize(("requests", "admitted"), [(1, True), (2, False)])
+def test_a_batch_of_free_requests_is_refused_when_it_takes_more_than_one(requests, admitted):
+    """One reservation holds back one free request, so a batch of more does not leave."""
+    verdict = judge(intent(endpoint=Endpoint.BATCHES, choices=requests))
+    assert (verdict.action is Action.ADMIT) is admitted
