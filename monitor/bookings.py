@@ -13,7 +13,7 @@ from monitor.policy.balances import Balances, DayWindow, MinuteWindow, Money
 from monitor.policy.budgets import has_budget
 from monitor.policy.corrections import LEARNED_LIMIT_SECONDS, correction_for
 from monitor.redact import redact
-from monitor.store.protocol import ALL_APPS, AccountState, OpenCall, Standing, Transaction
+from monitor.store.protocol import ALL_APPS, LEDGER_POLLER, AccountState, OpenCall, Standing, Transaction
 
 DEFAULT_PER_DAY = 50
 """The day's limit until OpenRouter tells: 1000 is only for accounts that bought credits, and is never guessed."""
@@ -245,3 +245,10 @@ def note_key(
             before, after = str(state.server_limit), str(facts.free_limit)
             tx.add_event(Event(asked_at, "tier_changed", account, before, after, "free requests a day"))
     tx.save_account(account, changes)
+
+
+def note_pace(tx: Transaction, settings: Settings, now: float) -> None:
+    """Note how much of the day is used: what a forecast takes its pace from an hour later. Call it once a minute."""
+    standing = tx.standing(settings.account, None, day_of(now))
+    window = day_window(standing, settings, standing.attempts or 0, standing.uncounted or 0, now)
+    tx.add_snapshot(now, LEDGER_POLLER, settings.account, {"used": window.used, "limit": window.limit})

@@ -22,7 +22,7 @@ from monitor.ledger import Ledger
 from monitor.model import ModelFacts, PriceClass
 from monitor.openrouter.catalogue import parse_catalogue
 from monitor.openrouter.key import parse_key
-from monitor.policy.changes import Belief, first_belief, from_text, judge, to_text
+from monitor.policy.changes import Belief, first_belief, from_text, judge, models_told, to_text
 from monitor.redact import redact
 from monitor.store.protocol import Store, Transaction
 
@@ -188,7 +188,7 @@ def note_catalogue(
     judged = judge(beliefs, models, at, watched)
     tx.save_beliefs({name: to_text(belief) for name, belief in {**made, **judged.changed}.items()}, judged.forgotten)
     for event in judged.events:
-        tx.add_event(event)
+        tx.add_event(event, models_told(event))
 
 
 def _beliefs(

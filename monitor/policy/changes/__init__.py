@@ -33,7 +33,7 @@ less than one unit in the last of three digits, and more than what rounding to t
 """
 
 from monitor.policy.changes.belief import Belief, Presence, first_belief, from_text, to_text
-from monitor.policy.changes.grouping import GROUP, IDS_LISTED, Kind, grouped, plural
+from monitor.policy.changes.grouping import GROUP, IDS_LISTED, Kind, grouped, models_told, plural
 from monitor.policy.changes.judging import Judgement, judge
 from monitor.policy.changes.prices import price_text
 
@@ -48,6 +48,7 @@ __all__ = [
     "from_text",
     "grouped",
     "judge",
+    "models_told",
     "plural",
     "price_text",
     "to_text",

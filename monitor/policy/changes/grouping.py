@@ -32,6 +32,9 @@ def plural(kind: Kind) -> str:
     return "aliases_moved" if kind is Kind.ALIAS_MOVED else kind.replace("model_", "models_")
 
 
+_PLURALS = frozenset(plural(kind) for kind in Kind)
+
+
 def grouped(changes: Iterable[Event]) -> list[Event]:
     """The events to record for the changes of one poll: at most `GROUP` - 1 of each kind, or one of its plural."""
     by_kind: dict[Kind, list[Event]] = {kind: [] for kind in Kind}
@@ -42,6 +45,11 @@ def grouped(changes: Iterable[Event]) -> list[Event]:
         found.sort(key=lambda change: change.subject)
         events += found if len(found) < GROUP else [_as_one(kind, found)]
     return events
+
+
+def models_told(event: Event) -> int:
+    """Of how many models an event of the catalogue tells."""
+    return int(event.subject.partition(" ")[0]) if event.kind in _PLURALS else 1
 
 
 def _as_one(kind: Kind, changes: list[Event]) -> Event:

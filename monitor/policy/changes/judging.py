@@ -167,6 +167,8 @@ class _Poll:
     # The catalogue does not list it
 
     def unseen(self, name: str, belief: Belief) -> Belief | None:
+        if belief.price_doubt or belief.expires_doubt or belief.alias_doubt:
+            belief = belief._replace(price_doubt=None, expires_doubt=None, alias_doubt=None)
         match belief.presence:
             case Presence.NEW:
                 waited = self.waited(belief.since)

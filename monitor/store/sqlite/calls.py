@@ -7,10 +7,10 @@ from functools import cache
 from monitor.model import Ending, Reason, Tier
 from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, bucket
 from monitor.store.protocol import OpenCall, OpenRow
-from monitor.store.sqlite.rows import Rows
+from monitor.store.sqlite.names import APP, APP_MODEL, MODEL, NameRows, pair
 
 
-class CallRows(Rows):
+class CallRows(NameRows):
     """Opening, settling and counting attempts."""
 
     __slots__ = ()
@@ -119,12 +119,18 @@ class CallRows(Rows):
                 "INSERT INTO totals (app, model, tier, code, outcome, kind) VALUES (?, ?, ?, ?, ?, ?)", values[9:]
             )
             self._db.execute(update, values)
+            self.give_places(APP, (call.app,))
+            self.give_places(MODEL, (call.model or "",))
+            self.give_places(APP_MODEL, (pair(call.app, call.model or ""),))
 
     def count_refusal(self, app: str, reason: Reason, *, shadow: bool) -> None:
-        self._db.execute(
-            "INSERT INTO refusals (app, reason, shadow, n) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1",
+        row = self._db.execute(
+            "INSERT INTO refusals (app, reason, shadow, n) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1"
+            " RETURNING n",
             (app, reason, shadow),
-        )
+        ).fetchone()
+        if row[0] == 1:
+            self.give_places(APP, (app,))
 
     def renew(self, row: int, lease_until: float) -> None:
         """Keep the hold of a call that is still running."""

@@ -6,14 +6,13 @@ with time, so it is read downward from the newest, in slices, and never to its e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from monitor.model import Event, KeyFacts, PriceClass
-from monitor.store.sqlite.quota import QuotaRows
-from monitor.store.sqlite.world import WorldRows
+from monitor.store.sqlite.scrape import ScrapeRows
+from monitor.store.sqlite.world import key_facts_of
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -85,7 +84,7 @@ class Totals:
     cost_usd: float
 
 
-class Reports(QuotaRows, WorldRows):
+class Reports(ScrapeRows):
     """What is read for people, beside what an admission reads."""
 
     __slots__ = ()
@@ -105,7 +104,7 @@ class Reports(QuotaRows, WorldRows):
         row = self._db.execute(
             "SELECT key_facts, key_at, key_error FROM accounts WHERE account = ?", (account,)
         ).fetchone()
-        return KeyReading(None, None, None) if row is None else KeyReading(_key_facts(row[0]), row[1], row[2])
+        return KeyReading(None, None, None) if row is None else KeyReading(key_facts_of(row[0]), row[1], row[2])
 
     def spent_in(self, account: str, period: str, start_day: int) -> Spent:
         """Money of the period ("day" or "month") that begins on `start_day`."""
@@ -239,15 +238,3 @@ def _conditions(wanted: Mapping[str, str], any_model: str | None) -> tuple[str, 
         text += " AND (model_requested = ? OR model_served = ?)"
         values += [any_model, any_model]
     return text, values
-
-
-def _key_facts(stored: str | None) -> KeyFacts | None:
-    if not stored:
-        return None
-    known = {field.name for field in fields(KeyFacts)}
-    try:
-        content = json.loads(stored)
-    except ValueError:
-        return None
-    # A later version may have written more than this one knows.
-    return KeyFacts(**{name: value for name, value in content.items() if name in known})

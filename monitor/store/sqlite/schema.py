@@ -198,6 +198,28 @@ CREATE TABLE refusals (
 """
 # What is believed of a model is a text whose meaning is that of policy/changes: its rules change without a migration.
 _BELIEFS = "CREATE TABLE beliefs (model TEXT PRIMARY KEY, belief TEXT NOT NULL) WITHOUT ROWID"
+# Both are sums that pruning does not reach: a counter must not go back when the rows it counted are deleted.
+_EVENT_TOTALS = "CREATE TABLE event_totals (kind TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID"
+_EVENTS_SO_FAR = "INSERT INTO event_totals SELECT kind, count(*) FROM events GROUP BY kind"
+_LABEL_NAMES = """
+CREATE TABLE label_names (
+    label TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (label, place),
+    UNIQUE (label, value)
+) WITHOUT ROWID
+"""
+_NAMES_SO_FAR = """
+INSERT INTO label_names
+SELECT 'app', row_number() OVER (ORDER BY sum(n) DESC, app), app
+FROM (SELECT app, n FROM totals UNION ALL SELECT app, n FROM refusals) GROUP BY app
+UNION ALL
+SELECT 'model', row_number() OVER (ORDER BY sum(n) DESC, model), model FROM totals GROUP BY model
+UNION ALL
+SELECT 'app_model', row_number() OVER (ORDER BY sum(n) DESC, app, model), app || ' ' || model
+FROM totals GROUP BY app, model
+"""
 _BODIES = "CREATE TABLE bodies (call INTEGER PRIMARY KEY, request TEXT, answer TEXT)"
 
 
@@ -249,8 +271,12 @@ def build_migrations() -> Migrations:
     def m002_beliefs(db: Database) -> None:
         _run(db, (_BELIEFS,))
 
+    @migrations()
+    def m003_names_and_event_totals(db: Database) -> None:
+        _run(db, (_EVENT_TOTALS, _EVENTS_SO_FAR, _LABEL_NAMES, _NAMES_SO_FAR))
+
     return migrations
 
 
-VERSION = 2
+VERSION = 3
 """How many migrations there are: what `user_version` of an up-to-date file says. A test holds it to the list."""

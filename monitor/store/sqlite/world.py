@@ -15,6 +15,9 @@ _POLICY_COLUMNS = (
     "context_length, max_completion_tokens"
 )
 _REST_COLUMNS = "name, input_modalities, output_modalities, supported_parameters, created, expires, alias_target"
+PRESENT_COLUMN = 17
+"""Where, after the columns of `model_columns`, stands whether the newest catalogue lists it."""
+
 SNAPSHOTS_KEPT = 2000
 """Rows of the poll history an account and poller keep: a month of hourly looks, or a day of every minute's."""
 
@@ -41,8 +44,8 @@ class WorldRows(Rows):
 
     def all_facts(self) -> dict[str, tuple[ModelFacts, bool]]:
         """Every model ever seen, with whether the newest catalogue lists it."""
-        rows = self._db.execute(f"SELECT {_POLICY_COLUMNS}, {_REST_COLUMNS}, present FROM models").fetchall()
-        return {row[0]: (full_facts(row), bool(row[17])) for row in rows}
+        rows = self._db.execute(f"SELECT {model_columns()} FROM models").fetchall()
+        return {row[0]: (full_facts(row), bool(row[PRESENT_COLUMN])) for row in rows}
 
     def save_models(self, changed: Iterable[ModelFacts], gone: Iterable[str], at: float) -> None:
         """Write what is new or different, and mark what the catalogue no longer lists. History is not deleted."""
@@ -82,10 +85,15 @@ class WorldRows(Rows):
         ).fetchone()
         self._db.execute("DELETE FROM snapshots WHERE id <= ?", (row[0] - SNAPSHOTS_KEPT,))
 
-    def add_event(self, event: Event) -> None:
+    def add_event(self, event: Event, times: int = 1) -> None:
+        """Record an event, which tells of something that happened `times`: to so many models, say."""
         self._db.execute(
             "INSERT INTO events (at, kind, subject, before, after, note) VALUES (?, ?, ?, ?, ?, ?)",
             (event.at, event.kind, event.subject, event.before, event.after, event.note),
+        )
+        self._db.execute(
+            "INSERT INTO event_totals (kind, n) VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            (event.kind, times),
         )
 
     # One poller for all: a lease is taken, worked under, and ended with what came of it
@@ -123,6 +131,11 @@ class WorldRows(Rows):
 
     def resume(self, app: str) -> bool:
         return self._db.execute("DELETE FROM pauses WHERE app = ?", (app,)).rowcount > 0
+
+
+def model_columns() -> str:
+    """The columns that `full_facts` reads, and whether the model is listed."""
+    return f"{_POLICY_COLUMNS}, {_REST_COLUMNS}, present"
 
 
 def policy_facts(row: tuple[object, ...]) -> ModelFacts:
@@ -175,6 +188,19 @@ def _columns(facts: ModelFacts) -> tuple[object, ...]:
         facts.expires,
         facts.alias_target,
     )
+
+
+def key_facts_of(stored: str | None) -> KeyFacts | None:
+    """Facts that `save_key` kept; None when there are none, or none that can be read."""
+    if not stored:
+        return None
+    known = {field.name for field in dataclasses.fields(KeyFacts)}
+    try:
+        content = json.loads(stored)
+    except ValueError:
+        return None
+    # A later version may have written more than this one knows.
+    return KeyFacts(**{name: value for name, value in content.items() if name in known})
 
 
 def _split(value: object) -> tuple[str, ...]:
