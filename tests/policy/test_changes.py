@@ -410,6 +410,15 @@ def test_five_that_vanish_together_are_told_whatever_they_cost(clock, count, kin
     assert watch.poll(*others()) == kinds
 
 
+def test_a_group_lists_what_is_free_or_watched_first(clock):
+    """Ten ids of thirty are enough to see whether one that somebody uses is among them."""
+    away = [*(paid(f"lab/heron-{number:02}") for number in range(28)), free("zoo/z:free"), paid("zoo/z")]
+    watch = Watch(clock, *away, *others(), watched=("zoo/*",))
+    watch.stay(*others(), until=HOUR)
+    (event,) = watch.events
+    assert event.note.startswith("zoo/z, zoo/z:free, lab/heron-00, ")
+
+
 def test_the_plural_of_every_kind_is_a_kind_of_its_own():
     """No event of many is taken for one of one."""
     assert len({*Kind, *map(plural, Kind)}) == 2 * len(Kind)

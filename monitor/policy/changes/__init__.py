@@ -23,7 +23,7 @@ The guard knows nothing of this: it judges by the newest catalogue alone, at onc
 that is set back, make the wait begin again. How often one polls decides how much later than its time an event comes.
 
 Five or more changes of one kind at one poll are one event, of the kind's plural (`models_removed`), whose note lists
-the first ten ids. The first catalogue of a source is no news.
+ten of the ids, free and watched ones first. The first catalogue of a source is no news.
 
 Why these times. *65 minutes* is the oldest copy that an edge may serve by its own headers (`max-age=300,
 stale-while-revalidate=3600`): what was seen without a break for longer is not a stale copy. *9 minutes* is the second

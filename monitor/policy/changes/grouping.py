@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from monitor.model import Event
+from monitor.policy.changes.prices import FREE
 
 GROUP = 5
 """So many changes of one kind at one poll are one event."""
@@ -35,16 +37,28 @@ def plural(kind: Kind) -> str:
 _PLURALS = frozenset(plural(kind) for kind in Kind)
 
 
-def grouped(changes: Iterable[Event]) -> list[Event]:
-    """The events to record for the changes of one poll: at most `GROUP` - 1 of each kind, or one of its plural."""
+def grouped(changes: Iterable[Event], watched: tuple[str, ...] = ()) -> list[Event]:
+    """The events to record for the changes of one poll: at most `GROUP` - 1 of each kind, or one of its plural.
+
+    Models that are free or that a glob of `watched` matches come first, so that they are among the ids listed.
+    """
     by_kind: dict[Kind, list[Event]] = {kind: [] for kind in Kind}
     for change in changes:
         by_kind[Kind(change.kind)].append(change)
     events: list[Event] = []
     for kind, found in by_kind.items():
-        found.sort(key=lambda change: change.subject)
+        found.sort(key=lambda change: (not _matters(change, watched), change.subject))
         events += found if len(found) < GROUP else [_as_one(kind, found)]
     return events
+
+
+def _matters(change: Event, watched: tuple[str, ...]) -> bool:
+    return FREE in (change.before, change.after) or matches(change.subject, watched)
+
+
+def matches(model: str, globs: tuple[str, ...]) -> bool:
+    """Whether one of the globs fits the id."""
+    return any(fnmatchcase(model, glob) for glob in globs)
 
 
 def models_told(event: Event) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from fnmatch import fnmatchcase
 
 from monitor.clock import DAY, MINUTE, iso
 from monitor.model import Event, ModelFacts
 from monitor.policy.changes.belief import Belief, Doubt, Presence, PriceDoubt, new_belief
-from monitor.policy.changes.grouping import GROUP, Kind, grouped
+from monitor.policy.changes.grouping import GROUP, Kind, grouped, matches
 from monitor.policy.changes.prices import is_free, price_of, price_text, same_price
 
 EDGE_SECONDS = 65 * MINUTE
@@ -45,7 +44,7 @@ def judge(
         if name not in models:
             poll.keep(name, old, poll.unseen(name, old))
     poll.tell_vanished(watched)
-    return Judgement(tuple(poll.changes), tuple(grouped(poll.changes)), poll.changed, tuple(poll.forgotten))
+    return Judgement(tuple(poll.changes), tuple(grouped(poll.changes, watched)), poll.changed, tuple(poll.forgotten))
 
 
 @dataclass(slots=True)
@@ -198,7 +197,7 @@ class _Poll:
         """Tell of those whose absence matters by itself; of all, when there are many."""
         many = len(self.vanished) >= GROUP
         for name, belief in self.vanished.items():
-            if many or is_free(belief.price) or any(fnmatchcase(name, glob) for glob in watched):
+            if many or is_free(belief.price) or matches(name, watched):
                 self.changed[name] = belief._replace(told=True)
                 self.tell(Kind.MISSING, name, price_text(belief.price), None, _away(belief))
 

@@ -10,6 +10,9 @@ from monitor.model import ModelFacts, PriceClass
 JITTER = 0.01
 """A relative difference below which two prices are the same."""
 
+FREE = "free"
+"""How the price of a free model is told."""
+
 
 class Price(NamedTuple):
     """What a model costs: USD per token (`request_usd`: per request), None where not listed."""
@@ -47,7 +50,7 @@ def price_text(price: Price) -> str:
     """`free`, `$0.15 in, $0.6 out per million tokens`, and the like."""
     match price.kind:
         case PriceClass.FREE | PriceClass.ZERO:
-            return "free"
+            return FREE
         case PriceClass.VARIABLE:
             return "priced by where it is routed"
         case PriceClass.UNKNOWN:
