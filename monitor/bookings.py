@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from monitor.clock import day_of, month_start_day
+from monitor.clock import age_of, day_of, month_start_day
 from monitor.config import Settings
 from monitor.model import Ending, Event, Intent, KeyFacts, LimitKind, ModelFacts, Outcome, PriceClass, Tier
 from monitor.policy.admission import ACCOUNT, PAID_CALLS
@@ -44,7 +44,7 @@ class Books:
 
     balances: Balances
     refresh_due: bool
-    key_at: float | None
+    key_age: float | None
     next_send: int
 
 
@@ -54,25 +54,31 @@ def read(tx: Transaction, models: tuple[str, ...], settings: Settings, app: str,
     day = day_of(now)
     standing = tx.standing(name, models[0] if models else None, day)
     # Another upstream's prices (a simulator's, say) must not vouch for this one's.
-    age = max(0.0, now - standing.fetched_at) if standing.source == settings.base_url else None
+    age = age_of(standing.fetched_at, now) if standing.source == settings.base_url else None
     per_minute = minute_limit(standing.minute_limit, standing.minute_limit_at or 0.0, settings, now)
     last_send = standing.last_send or 0
     blocking = tx.sent_at(name, last_send - per_minute + 1) if last_send >= per_minute > 0 else None
+    if blocking is not None and blocking > now:
+        # The clock stepped back. Without this the window would stay shut until the clock is there again.
+        tx.pull_back_sends(name, now)
+        blocking = now
+    window = day_window(standing, settings, standing.attempts or 0, standing.uncounted or 0, now)
     only_free = len(models) == 1 and standing.price == PriceClass.FREE
     balances = Balances(
         now=now,
         minute=MinuteWindow(per_minute, blocking, standing.minute_closed_until or 0.0),
-        day=day_window(standing, settings, standing.attempts or 0, standing.uncounted or 0, now),
+        day=window,
         facts={models[0]: _free(models[0])} if only_free else tx.facts(models),
         catalogue_age=age,
         cooldowns=tx.cooldowns(name, (ACCOUNT, PAID_CALLS, *models)) if standing.any_cooldown else {},
-        apps=apps_used(tx, name, day) if settings.apps else {},
+        apps=apps_used(tx, name, day, every=window.server_used is None) if settings.apps else {},
         money=_money(tx, standing.key_remaining_usd, settings, now),
         paused=tx.paused(app, now) if standing.any_pause else None,
     )
     key_at = standing.key_at
-    due = age is None or age > poll.models_seconds or key_at is None or now - key_at > poll.key_seconds
-    return Books(balances, due, key_at, last_send + 1)
+    key_age = None if key_at is None else age_of(key_at, now)
+    due = age is None or age > poll.models_seconds or key_age is None or key_age > poll.key_seconds
+    return Books(balances, due, key_age, last_send + 1)
 
 
 @lru_cache(maxsize=256)
@@ -81,10 +87,13 @@ def _free(model: str) -> ModelFacts:
     return ModelFacts(model, PriceClass.FREE)
 
 
-def apps_used(tx: Transaction, account: str, day: int) -> dict[str, int]:
-    """Each app's free requests of a UTC day, less those that OpenRouter is known not to count."""
+def apps_used(tx: Transaction, account: str, day: int, *, every: bool) -> dict[str, int]:
+    """Each app's free requests of a UTC day, less those that OpenRouter is known not to count; or `every` one.
+
+    As the account's own use is counted, so must its apps' be, or one could take its share twice.
+    """
     rows = tx.day_windows(account, day).items()
-    return {app: attempts - uncounted for app, (attempts, uncounted) in rows if app != ALL_APPS}
+    return {app: attempts - (0 if every else uncounted) for app, (attempts, uncounted) in rows if app != ALL_APPS}
 
 
 def _money(tx: Transaction, key_remaining_usd: float | None, settings: Settings, now: float) -> Money:
@@ -147,7 +156,9 @@ def settle(tx: Transaction, hold: Hold, ending: Ending, settings: Settings, at: 
         or not tx.amend_call(hold.row, ending, tier=tier, cost_usd=cost, at=at, ms=seconds * 1000.0)
     ):
         return
-    tx.add_totals(call, ending, tier=tier, cost_usd=cost, seconds=seconds, again=not first)
+    # The sweep's estimate is in the totals for good, for they never go back: only what exceeds it is added.
+    more = cost if first else max(0.0, (cost or 0.0) - call.estimate_usd)
+    tx.add_totals(call, ending, tier=tier, cost_usd=more, seconds=seconds, again=not first)
     reserved = -call.estimate_usd if first else 0.0
     spent = cost or 0.0
     if not first:

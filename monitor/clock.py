@@ -12,6 +12,8 @@ from typing import Protocol
 
 MINUTE = 60.0
 DAY = 86_400.0
+AHEAD = 60.0
+"""Seconds that a stamp may lie ahead of now: clocks of one machine differ by less, unless somebody set one back."""
 
 
 class Clock(Protocol):
@@ -68,6 +70,11 @@ class FakeClock:
 
     def set(self, now: float) -> None:
         self._now = now
+
+
+def age_of(at: float, now: float) -> float | None:
+    """Seconds since `at`; None for a stamp from the future, left by a clock that has been set back since."""
+    return None if at > now + AHEAD else max(0.0, now - at)
 
 
 def day_of(at: float) -> int:

@@ -14,7 +14,7 @@ from monitor import bookings
 from monitor.bookings import Hold
 from monitor.clock import Clock, day_of
 from monitor.config import Settings
-from monitor.errors import StoreError, StoreUnreachable
+from monitor.errors import StoreError
 from monitor.model import BUDGET_REASONS, Action, Ending, Intent, KeyFacts, Mode, Outcome, Reason, Tier, Verdict
 from monitor.policy.admission import admit, takes_free_quota
 from monitor.redact import redact
@@ -104,7 +104,7 @@ class Ledger:
                 verdict = admit(ask.intent, books.balances, self.settings, ask.app)
             if verdict.action is Action.ADMIT or self.settings.guard.mode is not Mode.ENFORCE:
                 return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
-            if patience is not None and _worth_waiting(verdict, patience, books, now):
+            if patience is not None and _worth_waiting(verdict, patience, books):
                 return Decision(verdict, deferred=True, refresh_due=books.refresh_due)
             self._record_refusal(tx, ask, verdict, now)
             return Decision(replace(verdict, action=Action.REFUSE), refresh_due=books.refresh_due)
@@ -169,7 +169,10 @@ class Ledger:
     def write_left_over(self) -> int:
         """Write what could not be written before; returns how much of it still cannot. Never raises."""
         for _ in range(len(self._left_over)):
-            entry = self._left_over.popleft()
+            try:
+                entry = self._left_over.popleft()
+            except IndexError:
+                break  # another thread is at it too
             try:
                 self._write(entry)
             except StoreError:
@@ -254,11 +257,10 @@ class Ledger:
 
 def store_refusal(exc: StoreError) -> Verdict:
     """The verdict when the store cannot be reached: nothing leaves unrecorded."""
-    detail = str(exc) if isinstance(exc, StoreUnreachable) else exc.message
-    return Verdict(Action.REFUSE, reason=Reason.STORE_UNAVAILABLE, detail=detail, hint=exc.hint)
+    return Verdict(Action.REFUSE, reason=Reason.STORE_UNAVAILABLE, detail=exc.message.rstrip("."), hint=exc.hint)
 
 
-def _worth_waiting(verdict: Verdict, patience: Patience, books: bookings.Books, now: float) -> bool:
+def _worth_waiting(verdict: Verdict, patience: Patience, books: bookings.Books) -> bool:
     if verdict.action is Action.DELAY:
         return verdict.delay <= patience.seconds
     if verdict.reason is Reason.CATALOGUE_STALE:
@@ -266,5 +268,5 @@ def _worth_waiting(verdict: Verdict, patience: Patience, books: bookings.Books, 
     if verdict.reason in BUDGET_REASONS and books.balances.catalogue_age is None:
         return patience.fetch_catalogue  # the worst case may only be unknown because no price is
     if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
-        return books.key_at is None or now - books.key_at > KEY_FIGURES_SECONDS
+        return books.key_age is None or books.key_age > KEY_FIGURES_SECONDS
     return False

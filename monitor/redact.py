@@ -18,6 +18,8 @@ _MASK = "[redacted]"
 
 def redact(text: str, *, limit: int = 500) -> str:
     """`text` without anything that looks like a credential, cut to `limit` characters, on one line."""
+    # Half a surrogate pair, which JSON can hold, is no text that a store could write.
+    text = text.encode("utf-8", "replace").decode("utf-8")
     # Cut after masking: cutting first could leave half a key that no longer matches.
     clean = _KEYS.sub(_MASK, " ".join(text.split()))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
-from monitor.clock import Clock
+from monitor.clock import Clock, age_of
 from monitor.config import Settings
 from monitor.errors import PollError
 from monitor.ledger import Ledger
@@ -89,7 +89,8 @@ class Refresher:
                 mine = tx.take_lease(name, holder, now + FETCH_SECONDS, now)
                 held = None if mine else tx.lease(name)
             if mine:
-                self._work(name, holder, work)
+                # Looked for again: another may have fetched it between our look and our lease.
+                self._work(name, holder, lambda: None if is_there() else work())
                 return True
             if held is not None and held[2]:
                 raise PollError(
@@ -115,12 +116,17 @@ class Refresher:
     def _catalogue_at(self) -> float:
         with self.store.transaction() as tx:
             catalogue = tx.catalogue()
-        return catalogue.fetched_at if catalogue and catalogue.source == self.settings.base_url else float("-inf")
+        ours = catalogue is not None and catalogue.source == self.settings.base_url
+        return self._believed(catalogue.fetched_at if ours and catalogue else None)
 
     def _key_at(self) -> float:
         with self.store.transaction() as tx:
             at = tx.account(self.settings.account).key_at
-        return float("-inf") if at is None else at
+        return self._believed(at)
+
+    def _believed(self, at: float | None) -> float:
+        """`at`, or the beginning of time for what never was or has a stamp from the future."""
+        return float("-inf") if at is None or age_of(at, self.clock.now()) is None else at
 
     def _fetch_models(self, fetch: Fetch) -> None:
         asked_at = self.clock.now()

@@ -64,6 +64,10 @@ class QuotaRows(Rows):
         row = self._db.execute("SELECT count(*) FROM sends WHERE account = ? AND at > ?", (account, at)).fetchone()
         return int(row[0])
 
+    def pull_back_sends(self, account: str, now: float) -> None:
+        """Stamp free requests from the future with `now`: they were sent before it, on a clock that was set back."""
+        self._db.execute("UPDATE sends SET at = ?2 WHERE account = ?1 AND at > ?2", (account, now))
+
     def take_free(self, account: str, app: str, day: int, at: float, send: int, keep: int) -> None:
         """Take one free request from the minute and the day, as number `send` of the account.
 
