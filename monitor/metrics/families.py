@@ -1,0 +1,265 @@
+"""Every metric family, once: its name, type, unit, labels, how many label sets it may have, and what fills it.
+
+Collector, documentation and tests read this table; nothing else names a family. A family stands here only when
+something fills it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from monitor.model import LimitKind, Outcome, Reason, Tier
+from monitor.policy.changes import Kind as Change
+from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS
+from monitor.store.sqlite.scrape import ACCOUNTS_READ, CAPS
+
+OTHER = "other"
+"""The label value of all that has no name of its own."""
+
+NO_MODEL = "none"
+"""The model of a request that named none."""
+
+CODES = (
+    "200", "400", "401", "402", "403", "404", "408", "413", "429", "500", "502", "503", "504", "529", "none", OTHER,
+)  # fmt: skip
+OUTCOMES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.REFUSED, Outcome.IN_FLIGHT))
+ENDINGS = ("success", "failure")
+PRICE_TYPES = ("input", "output", "request")
+CHANGES = {
+    Change.ADDED: "added",
+    Change.REMOVED: "removed",
+    Change.MISSING: "missing",
+    Change.RETURNED: "returned",
+    Change.REPRICED: "price",
+    Change.NO_LONGER_FREE: "free_removed",
+    Change.FREE_AGAIN: "free_again",
+    Change.EXPIRING: "expiring",
+    Change.ALIAS_MOVED: "alias_moved",
+}
+"""Events of the catalogue, as values of the label `change`."""
+
+POLLERS = ("models", "key", "credits", "activity", "endpoints")
+RESULTS = ("success", "failure")
+POLL_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+
+_APPS, _MODELS = CAPS.apps + 1, CAPS.models + 1
+_PAIRS = CAPS.pairs + _APPS
+"""An app's models beyond the last pair are `other`."""
+
+USUAL_LIMITS = (LimitKind.FREE_DAILY, LimitKind.FREE_MINUTE, LimitKind.UPSTREAM)
+"""Kinds of 429 whose series exist for each app and model from its first call on."""
+
+
+class Type(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Source(StrEnum):
+    """What fills a family, and so what a counter of it survives."""
+
+    STORE = "the store: sums that survive restart, crash and pruning"
+    POLL = "the newest answer of OpenRouter"
+    DAEMON = "the daemon's own process"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family. `bound` is how many label sets it may have; `zeros` says which exist before anything happened."""
+
+    name: str
+    type: Type
+    unit: str
+    about: str
+    labels: tuple[str, ...] = ()
+    bound: int = 1
+    source: Source = Source.STORE
+    zeros: str = ""
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def help(self) -> str:
+        return f"{self.about} Unit: {self.unit}."
+
+    @property
+    def series(self) -> int:
+        """The most time series it can have: a histogram has one a bucket, one for +Inf, a sum and a count."""
+        return self.bound * (len(self.buckets) + 3 if self.type is Type.HISTOGRAM else 1)
+
+
+def _counter(
+    name: str, unit: str, about: str, *labels: str, bound: int = 1, source: Source = Source.STORE, zeros: str = ""
+) -> Family:
+    return Family(name, Type.COUNTER, unit, about, labels, bound, source, zeros)
+
+
+def _gauge(
+    name: str, unit: str, about: str, *labels: str, bound: int = 1, source: Source = Source.STORE, zeros: str = ""
+) -> Family:
+    return Family(name, Type.GAUGE, unit, about, labels, bound, source, zeros)
+
+
+_CALLS = (
+    _counter(
+        "openrouter_requests_total",
+        "requests",
+        "Attempts that ended, by how. A retry is an attempt of its own.",
+        "app", "model", "tier", "code", "outcome",
+        bound=5000,
+    ),
+    _counter(
+        "openrouter_tier_requests_total",
+        "requests",
+        "Attempts that ended, by what their model costs: a paid one is seen at the first.",
+        "app", "tier",
+        bound=_APPS * len(Tier),
+        zeros="every app and tier",
+    ),
+    _counter("openrouter_calls_total", "calls", "Calls that apps made; attempts per call tell of retries.",
+             "app", bound=_APPS, zeros="every app"),
+    _counter(
+        "openrouter_rate_limited_total",
+        "requests",
+        "Attempts that ran into a limit of OpenRouter or of a provider, by whose.",
+        "app", "model", "kind",
+        bound=_APPS * len(LimitKind) + _PAIRS * len(LimitKind),
+        zeros="every app and kind with model=other; free_daily, free_minute and upstream for every app and model",
+    ),
+    Family(
+        "openrouter_request_duration_seconds",
+        Type.HISTOGRAM,
+        "seconds",
+        "Time from sending an attempt to its last byte, over all apps; outcome is success or failure.",
+        ("model", "outcome"),
+        _MODELS * len(ENDINGS),
+        buckets=DURATION_BOUNDS,
+    ),
+    Family(
+        "openrouter_time_to_first_token_seconds",
+        Type.HISTOGRAM,
+        "seconds",
+        "Time from sending a streamed attempt to its first token, over all apps.",
+        ("model",),
+        _MODELS,
+        buckets=TTFT_BOUNDS,
+    ),
+    _counter("openrouter_tokens_total", "tokens", "Tokens billed; type is input or output.",
+             "app", "model", "type", bound=_PAIRS * 2),
+    _counter("openrouter_cached_input_tokens_total", "tokens", "Input tokens read from a cache, a part of all input.",
+             "app", "model", bound=_PAIRS),
+    _counter("openrouter_reasoning_output_tokens_total", "tokens", "Output tokens of reasoning, a part of all output.",
+             "app", "model", bound=_PAIRS),
+    _counter(
+        "openrouter_cost_usd_total",
+        "USD",
+        "Cost as OpenRouter reported it with each answer; the estimate where an answer was lost.",
+        "app", "model",
+        bound=_PAIRS,
+    ),
+    _gauge("openrouter_requests_in_flight", "requests", "Attempts under way.", "app", bound=_APPS, zeros="every app"),
+    _counter("openrouter_refusals_total", "requests", "Attempts that the guard refused, by reason: they never left.",
+             "app", "reason", bound=_APPS * len(Reason), zeros="every app and reason"),
+    _counter(
+        "openrouter_shadow_refusals_total",
+        "requests",
+        "Attempts that left, though the guard would have refused them if it were enforced.",
+        "app", "reason",
+        bound=_APPS * len(Reason),
+        zeros="every app and reason, in shadow mode",
+    ),
+)  # fmt: skip
+
+_QUOTA = (
+    _gauge("openrouter_free_daily_requests_limit", "requests", "Free requests of a UTC day, of the whole account.",
+           "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_daily_requests_used", "requests", "Free requests used of the running UTC day.",
+           "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_daily_requests_elsewhere", "requests",
+           "Of those used today, how many did not pass through this ledger.", "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_daily_reset_timestamp_seconds", "seconds since the epoch",
+           "When the day's free requests begin anew: the next UTC midnight.", "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_daily_exhaustion_timestamp_seconds", "seconds since the epoch",
+           "When the day's free requests end at the pace of the day or of its last hour, whichever is faster;"
+           " absent when they last until midnight.", "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_daily_quota_authoritative", "1 or 0",
+           "1 when use and limit are OpenRouter's own figures of today, 0 when they are counted or assumed here.",
+           "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_minute_requests_limit", "requests", "Free requests a minute, of the whole account.",
+           "account", bound=ACCOUNTS_READ),
+    _gauge("openrouter_free_minute_requests_used", "requests", "Free requests sent in the last 60 seconds from here.",
+           "account", bound=ACCOUNTS_READ),
+)  # fmt: skip
+
+_KEY = tuple(
+    Family(name, kind, unit, about, ("key", *labels), ACCOUNTS_READ, Source.POLL)
+    for name, kind, unit, about, labels in (
+        ("openrouter_key_info", Type.GAUGE, "always 1", "What kind of key it is; key is the account's alias.",
+         ("is_free_tier", "limit_reset")),
+        ("openrouter_key_valid", Type.GAUGE, "1 or 0", "0 when OpenRouter last answered 401 to the key.", ()),
+        ("openrouter_key_credit_limit_usd", Type.GAUGE, "USD", "What the key may spend; absent when not capped.", ()),
+        ("openrouter_key_credit_remaining_usd", Type.GAUGE, "USD",
+         "What the key may still spend; absent when not capped.", ()),
+        ("openrouter_key_usage_usd_total", Type.COUNTER, "USD", "What the key has spent by OpenRouter's books.", ()),
+        ("openrouter_key_usage_daily_usd", Type.GAUGE, "USD", "What the key has spent this UTC day; absent until it"
+         " is read after midnight.", ()),
+        ("openrouter_key_usage_weekly_usd", Type.GAUGE, "USD", "What the key has spent this week, from Monday.", ()),
+        ("openrouter_key_usage_monthly_usd", Type.GAUGE, "USD", "What the key has spent this UTC month.", ()),
+        ("openrouter_key_expires_timestamp_seconds", Type.GAUGE, "seconds since the epoch",
+         "When the key expires; absent when never.", ()),
+        ("openrouter_key_limit_reset_timestamp_seconds", Type.GAUGE, "seconds since the epoch",
+         "When the key's cap begins anew; absent when never.", ()),
+        ("openrouter_unaccounted_usage_usd", Type.GAUGE, "USD",
+         "What the key spent today by OpenRouter's books, less what is on record here: spent past the guard. A little"
+         " below 0 until the key is read again.", ()),
+    )
+)  # fmt: skip
+
+_ACCOUNT = (
+    _gauge("openrouter_account_credits_usd", "USD", "Credits left on the account; read with a management key only.",
+           "account", bound=ACCOUNTS_READ, source=Source.POLL),
+    _gauge("openrouter_account_usage_usd", "USD", "Credits ever used of the account; read with a management key only.",
+           "account", bound=ACCOUNTS_READ, source=Source.POLL),
+)  # fmt: skip
+
+_CATALOGUE = (
+    _gauge("openrouter_models", "models", "Models that the newest catalogue lists.", "tier",
+           bound=len(Tier), source=Source.POLL, zeros="every tier"),
+    _gauge("openrouter_model_available", "1 or 0", "1 when the newest catalogue lists a model that apps use or settings"
+           " name.", "model", bound=CAPS.models, source=Source.POLL),
+    _gauge("openrouter_model_free", "1 or 0", "1 when the model is listed and every price of it is zero.",
+           "model", bound=CAPS.models, source=Source.POLL),
+    _gauge("openrouter_model_price_usd_per_token", "USD per token; per request where type=request",
+           "Listed price; absent when not listed.",
+           "model", "type", bound=CAPS.models * len(PRICE_TYPES), source=Source.POLL),
+    _gauge("openrouter_model_deprecation_timestamp_seconds", "seconds since the epoch",
+           "When the model will be withdrawn; absent when no date is listed.",
+           "model", bound=CAPS.models, source=Source.POLL),
+    _counter("openrouter_model_changes_total", "models", "Changes of the catalogue that were recorded as events.",
+             "change", bound=len(CHANGES), zeros="every change"),
+)  # fmt: skip
+
+_MONITOR = (
+    _gauge("openrouter_monitor_build_info", "always 1", "Version of the monitor and of its Python.",
+           "version", "pythonversion", source=Source.DAEMON),
+    _gauge("openrouter_monitor_scrape_ok", "1 or 0",
+           "1 when this scrape read the store, 0 when it repeats what the last good one read.", source=Source.DAEMON),
+    _counter("openrouter_monitor_polls_total", "polls", "Polls of OpenRouter by this daemon.", "poller", "result",
+             bound=len(POLLERS) * len(RESULTS), source=Source.DAEMON, zeros="every poller that runs"),
+    Family("openrouter_monitor_poll_duration_seconds", Type.HISTOGRAM, "seconds", "Time that a poll took.",
+           ("poller",), len(POLLERS), Source.DAEMON, "every poller that runs", POLL_BOUNDS),
+    _gauge("openrouter_monitor_poll_interval_seconds", "seconds", "Time between two polls, as set.", "poller",
+           bound=len(POLLERS), source=Source.DAEMON),
+    _gauge("openrouter_monitor_poll_last_success_timestamp_seconds", "seconds since the epoch",
+           "When the newest answer was asked for, by whichever process.", "poller", bound=len(POLLERS)),
+    _counter("openrouter_monitor_call_log_records_total", "records", "Attempts put on record, those refused included."),
+    _gauge("openrouter_monitor_call_log_size_bytes", "bytes", "Size of the store's file and of its write-ahead log.",
+           source=Source.DAEMON),
+    _counter("openrouter_monitor_label_overflow_total", "label values",
+             "Values of a label that came after the last place and are counted under `other`.", "label",
+             bound=3, zeros="every label"),
+)  # fmt: skip
+
+FAMILIES: tuple[Family, ...] = (*_CALLS, *_QUOTA, *_KEY, *_ACCOUNT, *_CATALOGUE, *_MONITOR)
+BY_NAME = {family.name: family for family in FAMILIES}

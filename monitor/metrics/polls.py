@@ -1,0 +1,49 @@
+"""The daemon's own count of its polls. Kept in its process: a restart begins anew, which Prometheus expects of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitor.metrics.families import POLL_BOUNDS, POLLERS, RESULTS
+from monitor.metrics.sheet import Sheet
+from monitor.store.buckets import bucket
+
+
+@dataclass(slots=True)
+class _Tally:
+    results: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RESULTS, 0))
+    counts: list[int] = field(default_factory=lambda: [0] * (len(POLL_BOUNDS) + 1))
+    seconds: float = 0.0
+
+
+class Polls:
+    """Counts polls by poller; `intervals` names those that run, with the seconds between two polls."""
+
+    def __init__(self, intervals: Mapping[str, float]) -> None:
+        unknown = intervals.keys() - set(POLLERS)
+        if unknown:
+            raise ValueError(f"not a poller: {', '.join(sorted(unknown))}")
+        self.intervals = dict(intervals)
+        self._tallies = {poller: _Tally() for poller in intervals}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Polls of {', '.join(self.intervals)}>"
+
+    def record(self, poller: str, *, ok: bool, seconds: float) -> None:
+        """Count a poll that ended, and how long it took. Any thread may call it."""
+        with self._lock:
+            tally = self._tallies[poller]
+            tally.results[RESULTS[0] if ok else RESULTS[1]] += 1
+            tally.counts[bucket(seconds, POLL_BOUNDS)] += 1
+            tally.seconds += seconds
+
+    def fill(self, sheet: Sheet) -> None:
+        with self._lock:
+            for poller, tally in self._tallies.items():
+                sheet.set("openrouter_monitor_poll_interval_seconds", self.intervals[poller], poller)
+                sheet.observe("openrouter_monitor_poll_duration_seconds", tally.counts, tally.seconds, poller)
+                for result, n in tally.results.items():
+                    sheet.set("openrouter_monitor_polls_total", n, poller, result)
