@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from types import ModuleType
 from typing import Any, Self
 
@@ -19,31 +20,43 @@ from monitor.transport.watch import Watch
 
 
 class AsyncTee:
-    """A response's stream that is watched as it is read. Mixed with a library's own stream class."""
+    """A response's stream that is watched as it is read. Mixed with a library's own stream class.
+
+    Its own iterator, and no generator: an event loop finalizes those in tasks of its own, trio with a warning.
+    """
 
     def __init__(self, stream: Any, watch: Watch) -> None:
         self._stream = stream
         self._watch = watch
+        self._chunks: Any = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
+        self._chunks = aiter(self._stream)
+        return self
+
+    async def __anext__(self) -> bytes:
         watch = self._watch
         try:
-            async for chunk in self._stream:
-                if watch.feed(chunk):  # settled before it is handed on: the consumer may never come back
-                    await shielded(watch.settle)
-                elif watch.due():
-                    await shielded(watch.renew)
-                yield chunk
-        except GeneratorExit:
-            # A generator that is being closed may not await; the rest is `aclose`'s, or the finalizer's.
+            chunk: bytes = await anext(self._chunks)
+        except StopAsyncIteration:
+            await shielded(watch.settle)
             raise
+        except GeneratorExit:
+            raise  # a coroutine that is being closed may not await; the rest is `aclose`'s, or the finalizer's
         except BaseException as exc:
             await shielded(lambda failure=exc: watch.failed(failure))  # type: ignore[misc]
             raise
-        await shielded(watch.settle)
+        if watch.feed(chunk):  # settled before it is handed on: the consumer may never come back
+            await shielded(watch.settle)
+        elif watch.due():
+            await shielded(watch.renew)
+        return chunk
 
     async def aclose(self) -> None:
         try:
+            if isinstance(self._chunks, AsyncGenerator):
+                with contextlib.suppress(RuntimeError):  # somebody else is still reading from it
+                    await self._chunks.aclose()
             await self._stream.aclose()
         finally:
             if not self._watch.settled:
