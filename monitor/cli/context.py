@@ -24,13 +24,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Invocation:
-    """One run of the command. `config` and `store` are the global options."""
+    """One run of the command. `config` and `store` are the global options; `time` is for tests."""
 
     config: str | None = None
     store: str | None = None
-    _settings: Settings | None = None
-    _clock: Clock | None = None
-    _output: Output | None = field(default=None, repr=False)
+    time: Clock | None = None
+    _settings: Settings | None = field(default=None, init=False, repr=False)
+    _output: Output | None = field(default=None, init=False, repr=False)
 
     @property
     def settings(self) -> Settings:
@@ -46,11 +46,11 @@ class Invocation:
 
     @property
     def clock(self) -> Clock:
-        if self._clock is None:
+        if self.time is None:
             from monitor.clock import SystemClock
 
-            self._clock = SystemClock()
-        return self._clock
+            self.time = SystemClock()
+        return self.time
 
     @property
     def out(self) -> Output:

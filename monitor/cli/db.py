@@ -119,9 +119,9 @@ def prune(run: Invocation, older_than: float | None, max_rows: int | None, dry_r
 @click.option("--table", type=click.Choice(_TABLES), default="calls", show_default=True, help="What to export.")
 @passes_invocation
 def export(run: Invocation, file: Path, form: str | None, table: str) -> None:
-    """Write a table to FILE as JSON lines or CSV; `-` is standard output.
+    """Write a table to FILE, as JSON lines or CSV.
 
-    Calls come with their public columns, oldest first. Apps go on writing meanwhile.
+    FILE `-` is standard output. Calls come with their public columns, oldest first.
     """
     from monitor.store.sqlite import export as exporting
 

@@ -1,0 +1,45 @@
+"""Names and helpers of the command line's tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+CANARY = "sk-or-v1-canary0123456789abcdef"
+
+READING = (
+    ("status",),
+    ("calls",),
+    ("models",),
+    ("events",),
+    ("doctor",),
+    ("config", "show"),
+    ("db", "verify"),
+)
+"""Commands that read, all of which speak JSON."""
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, whole, but for the index that SQLite keeps in shared memory."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.endswith("-shm"))
+    return {str(file): content for file in files if (content := file.read_bytes()) or not file.name.endswith("-wal")}
+
+
+def one_line(text: str) -> bool:
+    return len(text.strip().splitlines()) == 1 and text.startswith("Error: ")
+
+
+def command(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "monitor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=dict(os.environ),
+        **options,
+    )
