@@ -38,6 +38,16 @@ def fetching(client: httpx.Client) -> Fetch:
     return fetch
 
 
+def _fetch_models(refresher: Refresher, fetch: Fetch, asked_at: float) -> None:
+    try:
+        fetched = refresher.models(fetch, newer_than=asked_at)
+    except PollError as exc:
+        hint = exc.hint or "`openrouter-monitor doctor --online` tells more."
+        raise PollError(exc.message.rstrip(".") + ".", hint=hint) from exc
+    if not fetched:
+        raise PollError("another process is still fetching the catalogue.", hint="Try again in a moment.")
+
+
 def refresh_now(settings: Settings, clock: Clock) -> str | None:
     """Fetch the catalogue into the store, and the key's figures if a key is set.
 
@@ -51,8 +61,7 @@ def refresh_now(settings: Settings, clock: Clock) -> str | None:
         with plain_client() as client:
             fetch = fetching(client)
             asked_at = clock.now()
-            if not refresher.models(fetch, newer_than=asked_at):
-                raise PollError("another process is still fetching the catalogue.", hint="Try again in a moment.")
+            _fetch_models(refresher, fetch, asked_at)
             if not key:
                 return None
             try:

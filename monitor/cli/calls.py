@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from monitor.store.sqlite.reader import Reader
 
 FOLLOW_SECONDS = 0.5
+SHORT_NAME = 19
+"""Letters of a model's name that a narrow terminal shows."""
 
 _OUTCOMES = {"success": "green", "refused": "yellow", "in_flight": "cyan", "cancelled": "blue", "abandoned": "blue"}
 
@@ -112,8 +114,11 @@ def _row(row: dict[str, Any], now: float, out: Output) -> list[Cell]:
 
 
 def _short(model: str | None) -> str | None:
-    """The model without who made it, which leaves room for what tells models apart."""
-    return None if model is None else model.rpartition("/")[2]
+    """The model without who made it, and with its variant: the two ends are what tells models apart."""
+    if model is None:
+        return None
+    name, colon, variant = model.rpartition("/")[2].partition(":")
+    return (name if len(name) <= SHORT_NAME else f"{name[: SHORT_NAME - 1]}…") + colon + variant
 
 
 def _why(row: dict[str, Any]) -> str | None:

@@ -37,6 +37,8 @@ def demo(run: Invocation) -> None:
     """
     from monitor.cli.demo_scenes import scenes
 
+    if run.store is not None and not os.environ.get("OPENROUTER_API_KEY"):
+        _refuse_existing(run.store)
     folder = Path(tempfile.mkdtemp(prefix="openrouter-monitor-demo-"))
     out = run.out
     with _world(run, folder) as (settings, simulator):
@@ -56,18 +58,14 @@ def demo(run: Invocation) -> None:
 @contextlib.contextmanager
 def _world(run: Invocation, folder: Path) -> Iterator[tuple[Settings, Simulator | None]]:
     """Settings and, unless there is a key for the real one, a simulated OpenRouter."""
-    from monitor.config import Settings
-    from monitor.errors import MonitorError
+    from monitor.config import GuardSettings, Settings
 
     store = str(Path(run.store or folder / "monitor.db").expanduser().absolute())
     if os.environ.get("OPENROUTER_API_KEY"):
         run.store = store
-        yield run.settings, None
+        # The guard as it is by default, whatever the user's settings allow: some of what the demo asks for would bill.
+        yield run.settings.with_changes(guard=GuardSettings()), None
         return
-    if os.path.lexists(store):
-        raise MonitorError(
-            f"{store} exists already.", hint="The demo's made-up calls do not belong in it: name a new file."
-        )
     from monitor.simulator.options import SimulatorOptions
     from monitor.simulator.server import Simulator
 
@@ -85,6 +83,15 @@ def _world(run: Invocation, folder: Path) -> Iterator[tuple[Settings, Simulator 
                 }
             ),
             simulator,
+        )
+
+
+def _refuse_existing(store: str) -> None:
+    from monitor.errors import MonitorError
+
+    if os.path.lexists(os.path.expanduser(store)):
+        raise MonitorError(
+            f"{store} exists already.", hint="The demo's made-up calls do not belong in it: name a new file."
         )
 
 

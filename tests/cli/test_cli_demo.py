@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from monitor.simulator.server import Simulator
-from tests.cli.cli_kit import command
+from tests.cli.cli_kit import CANARY, command
 
 
 def test_simulate_serves_until_it_is_told_to_stop():
@@ -85,3 +85,17 @@ def test_the_demo_leaves_a_store_alone(cli, store):
     assert said.code == 1
     assert "exists already" in said.err
     assert store.read_bytes() == before
+
+
+def test_the_demo_spends_nothing_at_the_real_openrouter(cli, home, monkeypatch):
+    """With a key it sends two free requests and no other, whatever the user's settings would allow."""
+    with Simulator() as real:
+        for name, value in (("BASE_URL", real.base_url), ("GUARD__ALLOW", "any"), ("GUARD__MODE", "shadow")):
+            monkeypatch.setenv(f"OPENROUTER_MONITOR_{name}", value)
+        monkeypatch.setenv("OPENROUTER_API_KEY", CANARY)
+        monkeypatch.setenv("TMPDIR", str(home))
+        process = command("demo", "--store", home / "demo.db")
+        assert process.returncode == 0, process.stderr
+        assert (real.books.requests, real.books.free_served, real.books.cost_usd) == (2, 2, 0.0)
+    assert "model_not_free" in process.stdout
+    assert not [file for file in home.rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()]
