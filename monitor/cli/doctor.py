@@ -60,7 +60,7 @@ def _summary(problems: int, warnings: int) -> tuple[Styled, ...]:
 def _tell(out: Output, check: Check) -> None:
     sign, style = _STYLES[check.level]
     shown = sign if out.terminal else check.level.ljust(7)
-    said: list[str | Styled] = [check.found + "."]
+    said: list[str | Styled] = [check.found.rstrip(".") + "."]
     if check.todo:
         said.append(Styled(f" {check.todo}", "cyan"))
     out.labelled([Styled(shown, style), Styled(check.name.ljust(11), "bold")], said)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from monitor.errors import StoreDamaged, StoreUnreachable
+from monitor.errors import StoreDamaged, StoreError, StoreUnreachable
 from monitor.store.sqlite.opening import BUSY_SECONDS, check_identity, connect, explain, migrate
 from monitor.store.sqlite.reports import Reports
 from monitor.store.sqlite.schema import VERSION
@@ -110,9 +110,15 @@ def _look(connection: sqlite3.Connection, path: Path) -> None:
     try:
         check_identity(connection, path)
     except sqlite3.Error as exc:
-        told = explain(exc, path)
-        cannot_open = getattr(exc, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-        raise (_CannotOpen(told.message, hint=told.hint) if cannot_open else told) from exc
+        raise _told(exc, path) from exc
+
+
+def _told(exc: sqlite3.Error, path: Path) -> StoreError:
+    if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return explain(exc, path)
+    return _CannotOpen(
+        f"the store {path} cannot be read ({exc}).", hint="Check its permissions and those of its folder."
+    )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -129,8 +135,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
-    except (sqlite3.Error, OSError) as exc:
+    except OSError as exc:
         raise explain(exc, path) from exc
+    except sqlite3.Error as exc:
+        raise _told(exc, path) from exc
 
 
 def _without_write_access(path: Path) -> sqlite3.Connection:
