@@ -11,6 +11,7 @@ import pytest
 import sqlite_utils
 
 from monitor.clock import DAY, FakeClock
+from monitor.ledger import LEASE_SECONDS
 from monitor.metrics.collector import name_apps
 from monitor.metrics.families import BY_NAME, Type
 from monitor.model import Ending, LimitKind, Outcome
@@ -20,7 +21,7 @@ from monitor.store.sqlite.opening import PAGE_BYTES
 from monitor.store.sqlite.pruning import prune
 from monitor.store.sqlite.schema import APPLICATION_ID, build_migrations
 from monitor.store.sqlite.scrape import CAPS
-from tests.fakes.builders import FREE, ask, refused_by, success
+from tests.fakes.builders import FREE, PAID, ask, refused_by, success, take
 from tests.metrics.metrics_kit import PLENTY, Scene
 
 OFF = {"mode": "off"}
@@ -129,6 +130,20 @@ def test_no_counter_goes_back_over_overflow_restart_and_pruning(open_scene: Scen
         assert {key: value for key, value in before.items() if now.get(key, -1.0) < value} == {}
         before = now
     assert min(overflow(scene).values()) > 0
+
+
+def test_the_late_truth_of_a_lost_attempt_takes_nothing_back(tmp_path: Path, clock: FakeClock) -> None:
+    """A sweep counts what is lost, at its estimate; an answer that comes after all can only add to that."""
+    scene = Scene(tmp_path, clock, guard={"allow": "any"})
+    hold = take(scene.book, PAID)
+    clock.advance(LEASE_SECONDS + 1)
+    assert scene.book.sweep() == 1
+    before = scene.counters()
+    assert scene.value("openrouter_cost_usd_total", app="app", model=PAID) == hold.call.estimate_usd > 0
+    scene.book.settle(hold, success(hold.call.estimate_usd / 2))
+    now = scene.counters()
+    assert {key: value for key, value in before.items() if now[key] < value} == {}
+    assert scene.value("openrouter_tier_requests_total", app="app", tier="paid") == 1
 
 
 def test_series_stay_under_their_bounds(open_scene: Scene) -> None:
