@@ -23,6 +23,9 @@ NO_MONEY = Money()
 BODY_LIMIT = 1024 * 1024
 """Characters kept of a request's and of an answer's body, where bodies are logged."""
 
+KEY_REFUSED = "answered 401"
+"""What the error of a look at `/key` holds when OpenRouter does not know the key."""
+
 COUNTER_LAG_SECONDS = 60.0
 """`/key`'s counter may show what was true this long ago (observed 2 to more than 8 seconds; others say a minute)."""
 
@@ -234,7 +237,15 @@ def note_key(
     tx: Transaction, account: str, facts: KeyFacts | None, *, asked_at: float, error: str | None = None
 ) -> None:
     """Book a look at `/key`: OpenRouter's own count of the day, what was used elsewhere, and the key's money."""
+    was_refused = KEY_REFUSED in (tx.key_error(account) or "")
+    is_refused = KEY_REFUSED in (error or "")
+    if error is not None and was_refused and not is_refused:
+        return  # another error does not make a refused key a good one
     tx.save_key(account, facts, asked_at, None if error is None else error[:200])
+    if is_refused != was_refused:
+        before, after = ("valid", "refused") if is_refused else ("refused", "valid")
+        kind = "key_invalid" if is_refused else "key_valid"
+        tx.add_event(Event(asked_at, kind, account, before, after, "OpenRouter's answer to GET /key"))
     if facts is None or facts.free_used is None:
         return
     state = tx.account(account)

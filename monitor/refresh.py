@@ -20,16 +20,17 @@ from monitor.config import Settings
 from monitor.errors import PollError
 from monitor.ledger import Ledger
 from monitor.model import ModelFacts, PriceClass
-from monitor.openrouter.catalogue import parse_catalogue
-from monitor.openrouter.key import parse_key
+from monitor.openrouter.catalogue import dearer, parse_catalogue
+from monitor.openrouter.key import parse_credits, parse_key
 from monitor.policy.changes import Belief, first_belief, from_text, judge, models_told, to_text
 from monitor.redact import redact
-from monitor.store.protocol import Store, Transaction
+from monitor.store.protocol import CREDITS_POLLER, Store, Transaction
 
 FETCH_SECONDS = 20.0
 """How long one fetch may take before others stop waiting for it."""
 
 BACK_OFF_SECONDS = 10.0
+LEASE_AT_MOST = 3600.0
 PAGE_LIMIT = 20
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -78,8 +79,32 @@ class Refresher:
         name = f"key:{self.settings.account}"
         return self._once(name, wait, lambda: self._key_at() > newer_than, lambda: self._fetch_key(fetch, api_key))
 
+    def credits(self, fetch: Fetch, api_key: str, *, newer_than: float) -> bool:
+        """Note the account's credits, which OpenRouter tells a management key only.
+
+        False when a process has asked since `newer_than` (epoch seconds), or is asking. Raises as the others do.
+        """
+        name, now = f"credits:{self.settings.account}", self.clock.now()
+        holder = self._holder()
+        with self.store.transaction() as tx:
+            # The lease stands until the figures are due again: they need no other mark of their age.
+            if not tx.take_lease(name, holder, min(2 * now - newer_than, now + LEASE_AT_MOST), now):
+                return False
+        try:
+            told = parse_credits(_get(fetch, f"{self.settings.base_url}/credits", _bearer(api_key)))
+        except PollError as exc:
+            with self.store.transaction() as tx:
+                tx.end_lease(name, holder, redact(exc.message, limit=200), self.clock.now())
+            raise
+        with self.store.transaction() as tx:
+            tx.add_snapshot(now, CREDITS_POLLER, self.settings.account, told)
+        return True
+
+    def _holder(self) -> str:
+        return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{next(self._holders)}"
+
     def _once(self, name: str, wait: bool, is_there: Callable[[], bool], work: Callable[[], None]) -> bool:
-        holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{next(self._holders)}"
+        holder = self._holder()
         deadline = self.clock.monotonic() + FETCH_SECONDS
         while True:
             if is_there():
@@ -134,7 +159,8 @@ class Refresher:
         url = f"{self.settings.base_url}/models?output_modalities=all"
         for _ in range(PAGE_LIMIT):
             page = parse_catalogue(_get(fetch, url, {}))
-            models |= page.models
+            for name, facts in page.models.items():
+                models[name] = dearer(models[name], facts) if name in models else facts
             if page.next_page is None:
                 break
             following = urljoin(url, page.next_page)
@@ -149,12 +175,16 @@ class Refresher:
     def _fetch_key(self, fetch: Fetch, api_key: str) -> None:
         asked_at = self.clock.now()
         try:
-            body = _get(fetch, f"{self.settings.base_url}/key", {"authorization": f"Bearer {api_key}"})
+            body = _get(fetch, f"{self.settings.base_url}/key", _bearer(api_key))
             facts = parse_key(body)
         except PollError as exc:
             self.ledger.note_key(None, asked_at=asked_at, error=exc.message)
             raise
         self.ledger.note_key(facts, asked_at=asked_at)
+
+
+def _bearer(api_key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {api_key}"}
 
 
 def _get(fetch: Fetch, url: str, headers: Mapping[str, str]) -> bytes:

@@ -40,3 +40,14 @@ def parse_key(body: bytes | object) -> KeyFacts:
         free_remaining=count(free.get("remaining")),
         effective_budget_remaining_usd=number(mapping(inner.get("effective_budget")).get("remaining_usd")),
     )
+
+
+def parse_credits(body: bytes | object) -> dict[str, object]:
+    """What `GET /credits` said: USD ever bought and ever used. Raises `PollError` when it did not say both."""
+    content = loads(body) if isinstance(body, bytes | bytearray | str) else body
+    envelope = mapping(content)
+    inner = mapping(envelope.get("data", envelope))
+    told = {name: number(inner.get(name)) for name in ("total_credits", "total_usage")}
+    if None in told.values():
+        raise PollError("The credits endpoint gave no figures.")
+    return dict(told)

@@ -35,6 +35,13 @@ class SQLiteStore:
         """One write transaction. Raises StoreUnreachable or StoreDamaged; nothing was written then."""
         return self.connection.transaction(block=block)
 
+    def checkpoint(self) -> bool:
+        """Empty the write-ahead log into the file. False when a reader or writer stands in the way.
+
+        Raises StoreUnreachable or StoreDamaged.
+        """
+        return self.connection.checkpoint()
+
     def close(self) -> None:
         """Release the file; the next use opens it again."""
         self.connection.close()

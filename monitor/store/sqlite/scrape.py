@@ -13,13 +13,10 @@ from typing import NamedTuple
 from monitor.clock import DAY, MINUTE, day_of
 from monitor.model import KeyFacts, ModelFacts
 from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, columns
-from monitor.store.protocol import ALL_APPS, LEDGER_POLLER, AccountState, CatalogueState
+from monitor.store.protocol import ALL_APPS, CREDITS_POLLER, LEDGER_POLLER, AccountState, CatalogueState
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL
 from monitor.store.sqlite.quota import QuotaRows
 from monitor.store.sqlite.world import PRESENT_COLUMN, WorldRows, full_facts, key_facts_of, model_columns
-
-CREDITS_POLLER = "credits"
-"""Under which snapshots of an account's credits are found, as `GET /credits` tells them."""
 
 ACCOUNTS_READ = 10
 PACE_SECONDS = 3600.0

@@ -67,6 +67,11 @@ class WorldRows(Rows):
             (source, at, models),
         )
 
+    def key_error(self, account: str) -> str | None:
+        """Why the last look at `/key` said nothing; None after one that did."""
+        row = self._db.execute("SELECT key_error FROM accounts WHERE account = ?", (account,)).fetchone()
+        return None if row is None else row[0]
+
     def save_key(self, account: str, facts: KeyFacts | None, at: float, error: str | None) -> None:
         """Keep what `/key` said; after an error the last facts stay, and the error stands beside them."""
         self._db.execute("INSERT INTO accounts (account) VALUES (?) ON CONFLICT DO NOTHING", (account,))
