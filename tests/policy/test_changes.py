@@ -240,6 +240,28 @@ def test_a_poll_without_it_makes_a_return_wait_anew(clock):
     assert watch.poll(*others(), after=1) == ["model_removed"]
 
 
+def test_a_single_sight_of_a_removed_model_is_no_return(clock):
+    """Nor the beginning of one, when it is gone at the next poll."""
+    watch = Watch(clock, free(), *others())
+    watch.stay(*others(), until=2 * DAY)
+    watch.poll(free(), *others())
+    watch.stay(*others(), until=2 * HOUR)
+    assert watch.poll(free(), *others()) == []
+    assert watch.stay(free(), *others(), until=EDGE) == ["model_returned"]
+
+
+def test_who_returned_goes_unnoticed_again(clock):
+    """A paid model that was told as missing among many, and returned, is no news when it is away alone."""
+    away = [paid(f"lab/heron-{number}") for number in range(GROUP)]
+    watch = Watch(clock, *away, *others())
+    watch.stay(*others(), until=HOUR)
+    watch.stay(*away, *others(), until=2 * HOUR)
+    assert watch.kinds() == ["models_missing", "models_returned"]
+    watch.stay(*away[1:], *others(), until=HOUR)
+    watch.stay(*away, *others(), until=2 * HOUR)
+    assert len(watch.events) == 2
+
+
 def test_the_price_after_a_removal_is_part_of_the_return(clock):
     """A paid model that comes back dearer, or free, has returned, at that price."""
     for back in (paid("lab/heron", 3e-6), free("lab/heron")):
@@ -338,6 +360,7 @@ def test_a_new_model_with_a_date_is_added_and_expiring(clock):
     watch = Watch(clock)
     watch.poll(free(expires="2026-09-23T00:00:00Z"))
     assert watch.poll(free(expires="2026-09-23T00:00:00Z")) == ["model_expiring", "model_added"]
+    assert watch.events[0].after == "2026-09-23"
 
 
 # Aliases
@@ -351,6 +374,16 @@ def test_an_alias_has_moved_after_65_minutes(clock, off, told):
     assert watch.poll(new) == []
     assert watch.poll(new, after=EDGE + off) == (["alias_moved"] if told else [])
     assert [(event.before, event.after) for event in watch.events] == [("lab/v1", "lab/v2")] * told
+
+
+def test_new_targets_that_alternate_are_not_believed(clock):
+    """Neither was seen at every poll."""
+    old, *new = (facts("~lab/latest", PriceClass.VARIABLE, alias_target=f"lab/v{n}") for n in range(3))
+    watch = Watch(clock, old)
+    for _ in range(20):
+        watch.poll(new[0])
+        watch.poll(new[1])
+    assert watch.events == []
 
 
 def test_a_target_that_is_not_listed_says_nothing(clock):

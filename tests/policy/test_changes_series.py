@@ -176,8 +176,17 @@ def test_nothing_is_told_twice_when_time_is_lived_twice(clock):
     watch = Watch(clock, free(GULL), free("lab/tern:free"), *others())
     watch.stay(model, *others(), until=2 * HOUR)
     assert sorted(watch.kinds()) == ["model_expiring", "model_missing"]
-    clock.set(NOON - DAY)
+    clock.set(NOON - 5 * DAY)
     assert watch.stay(model, *others(), until=DAY - HOUR) == []
+
+
+def test_a_return_waits_from_when_the_clock_was_set_back(clock):
+    """Not until the time comes that it was then."""
+    watch = Watch(clock, free(GULL), *others())
+    watch.stay(*others(), until=HOUR)
+    watch.poll(free(GULL), *others())
+    clock.set(NOON - 365 * DAY)
+    assert watch.stay(free(GULL), *others(), until=2 * HOUR) == ["model_returned"]
 
 
 def test_a_clock_that_was_ahead_loses_no_model_for_long(clock):

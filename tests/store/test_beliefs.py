@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from monitor.clock import FakeClock
 from monitor.ledger import Ledger
 from monitor.model import ModelFacts, PriceClass, Reason
 from monitor.policy.changes import from_text
-from monitor.refresh import note_catalogue
+from monitor.refresh import Fetched, Refresher, note_catalogue
 from monitor.store import SQLiteStore
 from monitor.store.sqlite.schema import VERSION
 from tests.fakes.builders import NOON, ask, facts, one, rows, settings
@@ -167,6 +168,25 @@ def test_a_belief_that_cannot_be_read_is_made_anew(store, clock):
     assert all(from_text(text) for (text,) in rows(store, "SELECT belief FROM beliefs"))
     poll(store, clock, PAID_GULL)
     assert kinds(store) == ["model_no_longer_free"]
+
+
+def test_the_models_of_the_settings_are_watched(tmp_path, clock):
+    """A listed paid model that vanishes is told as soon as a free one is."""
+    book = Ledger(
+        SQLiteStore(tmp_path / "monitor.db"), settings(guard={"allow": "listed", "models": ["lab/h*"]}), clock
+    )
+    listed = {name: {"id": name, "pricing": {"prompt": "1", "completion": "1"}} for name in (HERON, "lab/ibis", "a/b")}
+
+    def fetch(_url: str, _headers: Mapping[str, str]) -> Fetched:
+        return Fetched(200, json.dumps({"data": [*listed.values()]}).encode())
+
+    for _ in range(3):
+        clock.advance(10 * MINUTE)
+        Refresher(book).models(fetch, newer_than=clock.now() - MINUTE)
+        listed.pop(HERON, None)
+        listed.pop("lab/ibis", None)
+    assert rows(book, "SELECT kind, subject FROM events") == [("model_missing", HERON)]
+    book.store.close()
 
 
 # A store from before there were beliefs

@@ -41,7 +41,7 @@ class Belief(NamedTuple):
 
     `since`: when it was first seen (0: before we looked). `absent_since`: absent at every poll from then on.
     `back_since`: listed at every poll from then on, its absence having been told. `told`: whether the absence was.
-    `lost`: told as no longer free. `warned`: the distance in days at which its expiry was last told, 0 for never.
+    `lost`: it was told as no longer free once. `warned`: the distance in days at which its expiry was last told, or 0.
     """
 
     presence: Presence

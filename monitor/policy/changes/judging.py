@@ -101,7 +101,7 @@ class _Poll:
         price = price_of(facts)
         if belief.presence is Presence.REMOVED:
             # What it costs now is part of this news, not another one.
-            belief = belief._replace(price=price, price_doubt=None, lost=belief.lost and not is_free(price))
+            belief = belief._replace(price=price, price_doubt=None)
         self.tell(Kind.RETURNED, facts.id, None, price_text(price), f"was {_away(belief)}")
         return belief._replace(presence=Presence.LISTED, absent_since=None, back_since=None, told=False)
 
@@ -113,7 +113,7 @@ class _Poll:
             return belief if doubt is None else belief._replace(price_doubt=None)
         if is_free(belief.price) and not is_free(price):
             self.tell(Kind.NO_LONGER_FREE, facts.id, price_text(belief.price), price_text(price))
-            return belief._replace(price=price, price_doubt=None, lost=True)
+            return belief._replace(price=price, lost=True)
         if doubt is None or not same_price(doubt.price, price) or self.waited(doubt.since) < 0:
             return belief._replace(price_doubt=PriceDoubt(price, self.now))
         free = is_free(price)
@@ -121,7 +121,7 @@ class _Poll:
             return belief
         kind = Kind.FREE_AGAIN if free and belief.lost else Kind.REPRICED
         self.tell(kind, facts.id, price_text(belief.price), price_text(price))
-        return belief._replace(price=price, price_doubt=None, lost=belief.lost and not free)
+        return belief._replace(price=price, price_doubt=None)
 
     def _alias(self, belief: Belief, facts: ModelFacts) -> Belief:
         target = facts.alias_target
@@ -141,7 +141,7 @@ class _Poll:
             belief = belief._replace(expires=expires, expires_doubt=None, warned=0)
         elif doubt is not belief.expires_doubt:
             belief = belief._replace(expires_doubt=doubt)
-        return belief if expires is None or belief.presence is not Presence.LISTED else self._warn(belief, facts.id)
+        return belief if expires is None else self._warn(belief, facts.id)
 
     def _warn(self, belief: Belief, name: str) -> Belief:
         left = _seconds_left(belief.expires, self.now)
@@ -152,7 +152,7 @@ class _Poll:
             return belief
         days = max(0, int(left // DAY))
         when = f"in {days} day{'' if days == 1 else 's'}" if days else "within a day"
-        self.tell(Kind.EXPIRING, name, None, belief.expires, f"OpenRouter lists it to expire {when}")
+        self.tell(Kind.EXPIRING, name, None, (belief.expires or "")[:10], f"OpenRouter lists it to expire {when}")
         return belief._replace(warned=distance)
 
     def _settled(self, believed: str | None, doubt: Doubt | None, seen: str | None) -> tuple[str | None, Doubt | None]:
@@ -170,10 +170,7 @@ class _Poll:
             belief = belief._replace(price_doubt=None, expires_doubt=None, alias_doubt=None)
         match belief.presence:
             case Presence.NEW:
-                waited = self.waited(belief.since)
-                if waited >= REMOVED_SECONDS:
-                    return None
-                return belief._replace(since=self.now) if waited < 0 else belief
+                return None if self.waited(belief.since) >= REMOVED_SECONDS else belief
             case Presence.REMOVED:
                 return belief if belief.back_since is None else belief._replace(back_since=None)
             case Presence.LISTED if 0 <= self.waited(belief.since) < EDGE_SECONDS:
@@ -187,7 +184,7 @@ class _Poll:
             return belief._replace(absent_since=self.now, back_since=None)
         if self.waited(since) >= REMOVED_SECONDS:
             self.tell(Kind.REMOVED, name, price_text(belief.price), None, _away(belief))
-            return belief._replace(presence=Presence.REMOVED, told=True)
+            return belief._replace(presence=Presence.REMOVED)
         if belief.presence is Presence.LISTED and self.waited(since) >= MISSING_SECONDS:
             belief = belief._replace(presence=Presence.MISSING)
             self.vanished[name] = belief
