@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitor.bookings import day_window, minute_limit
+from monitor.bookings import KEY_REFUSED, day_window, minute_limit
 from monitor.clock import DAY, day_of, month_start_day, next_midnight, next_month
 from monitor.config import Settings
 from monitor.config.sections import QuotaSettings
@@ -50,7 +50,7 @@ def _windows(sheet: Sheet, account: AccountMoment, settings: Settings, now: floa
 
 
 def _key(sheet: Sheet, account: AccountMoment, now: float) -> None:
-    name, refused = account.name, "answered 401" in (account.key_error or "")
+    name, refused = account.name, KEY_REFUSED in (account.key_error or "")
     if refused or account.state.key_at is not None:
         # After another error than 401, what was known of it holds.
         sheet.set("openrouter_key_valid", int(not refused), name)
