@@ -79,7 +79,7 @@ def _cooling(intent: Intent, balances: Balances, *, may_bill: bool) -> Verdict |
     # Only the asked model: a fallback that is cooling down is OpenRouter's business, it will try the next.
     asked = balances.cooldowns.get(intent.model or ACCOUNT, 0.0)
     if asked > until:
-        until, model, what = asked, intent.model, "its provider refused the last calls (a shared pool, not your quota)"
+        until, model, what = asked, intent.model, "its provider's shared pool is busy; your quota is untouched"
     if until <= balances.now:
         return None
     return _delay(Reason.COOLDOWN, until, balances, detail=what, model=model)
@@ -97,7 +97,7 @@ def _quota_refusal(balances: Balances, settings: Settings, app: str) -> Verdict 
     if opens is None:
         return None
     limit = balances.minute.limit
-    return _delay(Reason.MINUTE_LIMIT, opens, balances, detail=f"{limit} a minute are used", limit=limit)
+    return _delay(Reason.MINUTE_LIMIT, opens, balances, detail=f"the limit is {limit}", limit=limit)
 
 
 def _app_refusal(balances: Balances, settings: Settings, app: str) -> Verdict | None:

@@ -186,6 +186,8 @@ class Connection(Generic[T]):
         try:
             check_identity(connection, self.path)
             migrate(connection, self.path)
+            # A copy made by another tool may have lost the mode, and with it readers that never wait for writers.
+            connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA synchronous=NORMAL")
             self._inode = _inode(self.path)

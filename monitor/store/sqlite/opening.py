@@ -20,6 +20,8 @@ PAGE_BYTES = 2048
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to an existing file, which it does not create. Raises StoreUnreachable."""
     try:
+        if path.is_dir():
+            raise StoreUnreachable(f"the store {path} is a folder.", hint="Set `store` to the path of a file.")
         if path.stat().st_size == 0:
             raise StoreDamaged(
                 f"the store {path} is an empty file.",
@@ -104,7 +106,11 @@ def create(path: Path) -> None:
 def _create(path: Path) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
-        # Left by a store that was deleted: SQLite would play that log into the new one.
+        # Left by a store that was deleted: SQLite would play that log into the new one. It is put aside, not lost.
+        with contextlib.suppress(FileNotFoundError):
+            log = Path(f"{path}-wal")
+            if log.stat().st_size:
+                log.rename(f"{log}.left-{log.stat().st_ino}")
         for left in (f"{path}-wal", f"{path}-shm", beside):
             Path(left).unlink(missing_ok=True)
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -163,5 +169,10 @@ def explain(exc: sqlite3.Error | OSError, path: Path) -> StoreError:
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StoreUnreachable(
             f"the store {path} cannot be written ({exc}).", hint="Check its permissions and those of its folder."
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreUnreachable(
+            f"the disk of the store {path} failed ({exc}); nothing was written.",
+            hint="A full disk looks like this too; `openrouter-monitor doctor` tells how much is free.",
         )
     return StoreUnreachable(f"the store {path} failed: {exc}.", hint="Run `openrouter-monitor doctor`.")
