@@ -9,8 +9,8 @@ import re
 
 _KEYS = re.compile(
     r"sk-[A-Za-z0-9][A-Za-z0-9._-]{6,}"  # OpenRouter, OpenAI, Anthropic
-    r"|(?i:bearer)\s+[^\s\"',;]+"
-    r"|(?i:(?:api[_-]?key|authorization|x-api-key|token|password|secret)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]+"
+    r"|(?i:bearer)\s+[\"']?[^\s\"',;]+"
+    r"|(?i:(?:api[_-]?key|authorization|x-api-key|token|password|secret)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',;&]+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password@ in a URL
 )
 _MASK = "[redacted]"

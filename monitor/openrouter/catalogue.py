@@ -53,7 +53,7 @@ def parse_catalogue(body: bytes | str | object) -> Catalogue:
             problems.append(f"entry {position} has no id that can be read, and was skipped")
         elif facts.id in models:
             problems.append(f'"{redact(facts.id, limit=80)}" is listed twice: the dearer entry stands')
-            models[facts.id] = max(models[facts.id], facts, key=_dearness)
+            models[facts.id] = dearer(models[facts.id], facts)
         else:
             models[facts.id] = facts
     if not models:
@@ -64,6 +64,11 @@ def parse_catalogue(body: bytes | str | object) -> Catalogue:
         next_page=text(mapping(envelope.get("links")).get("next")),
         total=count(envelope.get("total_count")),
     )
+
+
+def dearer(one: ModelFacts, other: ModelFacts) -> ModelFacts:
+    """Of two entries of one id the one that costs more: a second must not hide the price of the first."""
+    return max(one, other, key=_dearness)
 
 
 def classify_price(entry: Mapping[str, Any]) -> PriceClass:
@@ -131,7 +136,7 @@ def _sides(architecture: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _words(value: object) -> tuple[str, ...]:
-    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
+    return tuple(word for item in value if (word := text(item))) if isinstance(value, list) else ()
 
 
 def _dearness(facts: ModelFacts) -> tuple[int, float]:

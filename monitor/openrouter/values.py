@@ -33,8 +33,10 @@ def count(value: object) -> int | None:
 
 
 def text(value: object) -> str | None:
-    """A string that is not empty; None for anything else."""
-    return value if isinstance(value, str) and value else None
+    """A string that is not empty; None for anything else. Half a surrogate pair, which no file takes, becomes a "?"."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def flag(value: object) -> bool | None:

@@ -56,15 +56,28 @@ def spend(path: str, sections: str, app: str) -> None:
                 break
 
 
+def brood(path: str, sections: str) -> None:
+    """At `hatch` a child reserves and settles without end, and says its process id and the row of each that is settled.
+
+    At `reap PID` waits for the end of that child, and says so after all that it had to say.
+    """
+    for line in sys.stdin:
+        word, _, child = line.strip().partition(" ")
+        if word == "reap":
+            os.waitpid(int(child), 0)
+            say(f"{child} dead")
+        elif os.fork() == 0:
+            write(path, sections)
+
+
 def write(path: str, sections: str) -> None:
-    """Reserve and settle without end; each row's id is said once it is settled."""
     book = Ledger(SQLiteStore(path), Settings(**json.loads(sections)), FakeClock(NOON))
-    sys.stdin.readline()
+    say(f"{os.getpid()} born")
     while True:
         hold = book.reserve(ask(FREE)).hold
         assert hold is not None
         book.settle(hold, success())
-        say(hold.row)
+        say(f"{os.getpid()} {hold.row}")
 
 
 def lock(path: str) -> None:
@@ -92,6 +105,6 @@ def fetch(path: str, counter: str) -> None:
 
 
 if __name__ == "__main__":
-    action = {"use": use, "spend": spend, "write": write, "lock": lock, "fetch": fetch}[sys.argv[1]]
+    action = {"use": use, "spend": spend, "brood": brood, "lock": lock, "fetch": fetch}[sys.argv[1]]
     say("ready")
     action(*sys.argv[2:])
