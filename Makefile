@@ -20,6 +20,7 @@ run: $(VENV)/.run
 	$(BIN)/openrouter-monitor demo
 
 test: $(VENV)/.test .openai2/.done
+	@sh tests/tools/prometheus.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: $(VENV)/.test $(VENV)/.check
