@@ -41,6 +41,10 @@ CHANGES = {
 
 POLLERS = ("models", "key", "credits", "activity", "endpoints")
 RESULTS = ("success", "failure")
+JOBS = ("models", "key", "credits", "sweep", "pace", "checkpoint", "prune")
+RUNS = (*RESULTS, "missed")
+"""How a run of a job can end; `missed`: it did not begin, for the one before still went on."""
+
 POLL_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
 _APPS, _MODELS = CAPS.apps + 1, CAPS.models + 1
@@ -249,6 +253,9 @@ _MONITOR = (
              bound=len(POLLERS) * len(RESULTS), source=Source.DAEMON, zeros="every poller that runs"),
     Family("openrouter_monitor_poll_duration_seconds", Type.HISTOGRAM, "seconds", "Time that a poll took.",
            ("poller",), len(POLLERS), Source.DAEMON, "every poller that runs", POLL_BOUNDS),
+    _counter("openrouter_monitor_job_runs_total", "runs", "Runs of the daemon's jobs, polls among them whether they had"
+             " to ask or not.", "job", "result", bound=len(JOBS) * len(RUNS), source=Source.DAEMON,
+             zeros="every job and result"),
     _gauge("openrouter_monitor_poll_interval_seconds", "seconds", "Time between two polls, as set.", "poller",
            bound=len(POLLERS), source=Source.DAEMON),
     _gauge("openrouter_monitor_poll_last_success_timestamp_seconds", "seconds since the epoch",

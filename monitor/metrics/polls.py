@@ -6,9 +6,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from monitor.metrics.families import POLL_BOUNDS, POLLERS, RESULTS
+from monitor.metrics.families import JOBS, POLL_BOUNDS, POLLERS, RESULTS, RUNS
 from monitor.metrics.sheet import Sheet
 from monitor.store.buckets import bucket
+
+SUCCESS, FAILURE, MISSED = RUNS
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class Polls:
             raise ValueError(f"not a poller: {', '.join(sorted(unknown))}")
         self.intervals = dict(intervals)
         self._tallies = {poller: _Tally() for poller in intervals}
+        self._runs = {(job, result): 0 for job in JOBS for result in RUNS}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -40,6 +43,17 @@ class Polls:
             tally.counts[bucket(seconds, POLL_BOUNDS)] += 1
             tally.seconds += seconds
 
+    def runs(self, poller: str, seconds: float) -> None:
+        """A poller that began only now: it is told from here on."""
+        with self._lock:
+            self.intervals[poller] = seconds
+            self._tallies.setdefault(poller, _Tally())
+
+    def ran(self, job: str, result: str) -> None:
+        """Count a run of a job. Any thread may call it."""
+        with self._lock:
+            self._runs[job, result] += 1
+
     def fill(self, sheet: Sheet) -> None:
         with self._lock:
             for poller, tally in self._tallies.items():
@@ -47,3 +61,5 @@ class Polls:
                 sheet.observe("openrouter_monitor_poll_duration_seconds", tally.counts, tally.seconds, poller)
                 for result, n in tally.results.items():
                     sheet.set("openrouter_monitor_polls_total", n, poller, result)
+            for (job, result), n in self._runs.items():
+                sheet.set("openrouter_monitor_job_runs_total", n, job, result)
