@@ -1,0 +1,51 @@
+"""`serve`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.context import Command, Invocation, passes_invocation
+from monitor.cli.output import Styled
+
+if TYPE_CHECKING:
+    from monitor.daemon import Running
+
+WHERE = (
+    ("/", "what runs here"),
+    ("/api/status", "how things stand, as JSON"),
+    ("/metrics", "for Prometheus"),
+    ("/-/healthy", "alive"),
+    ("/-/ready", "ready to judge calls"),
+)
+
+
+@click.command(cls=Command)
+@click.option("--listen", metavar="HOST:PORT", help="Address, instead of the one that the settings name.")
+@click.option("--log-json", is_flag=True, help="Log in JSON, one object a line.")
+@passes_invocation
+def serve(run: Invocation, listen: str | None, log_json: bool) -> None:
+    """Run the daemon: poll, watch the quota, answer metrics and status.
+
+    It listens on this machine only, unless told otherwise; then it needs proxy.token. The log goes to stderr. SIGTERM
+    or Ctrl-C ends it in order, a second one at once.
+    """
+    from monitor.cli.logs import log_to_stderr
+    from monitor.daemon import Daemon
+
+    settings = run.settings if listen is None else run.settings.with_changes(listen=listen)
+    log_to_stderr(as_json=log_json)
+    Daemon(settings, run.clock, lambda running: tell(run, running)).run()
+
+
+def tell(run: Invocation, running: Running) -> None:
+    """What runs where."""
+    out = run.out
+    width = max(len(path) for path, _ in WHERE)
+    out.line(Styled("openrouter-monitor", "bold"), " listens at ", Styled(running.url, "bold green"))
+    for path, what in WHERE:
+        out.line("  ", Styled(f"{running.url}{path.ljust(width)}", "cyan"), f"  {what}")
+    out.line(f"It watches {running.base_url}; its store is {running.store}. Ctrl-C ends it.")
+    sys.stdout.flush()

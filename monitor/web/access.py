@@ -1,0 +1,99 @@
+"""Who may ask: where the daemon listens, which names it goes by, and the token.
+
+A page in the user's browser can send requests to this machine, and by DNS rebinding read the answers as if they were
+its own: the `Host` header then names the page's host, and is refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from monitor.errors import ConfigError
+from monitor.redact import Secret
+
+OPEN_PATHS = frozenset({"/-/healthy"})
+"""Told to anybody: a load balancer has no token."""
+
+
+class Refused(NamedTuple):
+    """Why a request is not answered."""
+
+    status: int
+    message: str
+
+
+class Access:
+    """The rules for one address. Raises ConfigError for one beyond this machine without a token."""
+
+    def __init__(self, listen: str, token: Secret | None) -> None:
+        self.host, self.port = split(listen)
+        self.loopback = is_loopback(self.host)
+        if not self.loopback and not token:
+            raise ConfigError(
+                f"listening on {listen} would let other machines in, and no proxy.token is set.",
+                hint="Set proxy.token to a long random text, or listen on 127.0.0.1.",
+            )
+        self._token = token
+        self._names = {"localhost", self.host.lower()}
+
+    def __repr__(self) -> str:
+        return f"<Access at {self.host}:{self.port}{', with a token' if self._token else ''}>"
+
+    def refusal(self, path: str, headers: Mapping[str, str]) -> Refused | None:
+        """Why a request must not be answered; None when it may be."""
+        if self.loopback:
+            for header in ("Host", "Origin"):
+                value = headers.get(header)
+                if value is not None and not self._is_ours(value if header == "Host" else _netloc(value)):
+                    return Refused(403, f"The {header} header names another place than this machine.")
+        if self._token and path not in OPEN_PATHS and not self._knows(headers.get("Authorization", "")):
+            return Refused(401, "This needs the token of the setting proxy.token, as Authorization: Bearer ….")
+        return None
+
+    def _knows(self, authorization: str) -> bool:
+        assert self._token is not None
+        scheme, _, given = authorization.partition(" ")
+        # Compared in constant time, so that a wrong guess does not tell how much of it was right.
+        right = hmac.compare_digest(
+            given.strip().encode("utf-8", "surrogateescape"), self._token.reveal().encode("utf-8", "surrogateescape")
+        )
+        return right and scheme.lower() == "bearer"
+
+    def _is_ours(self, authority: str) -> bool:
+        name = _host_of(authority)
+        return name in self._names or is_loopback(name)
+
+
+def split(listen: str) -> tuple[str, int]:
+    """Host (without brackets) and port of a `HOST:PORT` that the settings have checked."""
+    host, _, port = listen.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it. A name other than `localhost` may be anything, so it is not."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _host_of(authority: str) -> str:
+    """The name in `name:port` or `[address]:port`, in lower case; "" when it is neither."""
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
