@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from monitor.clock import FakeClock
 from monitor.model import Event, ModelFacts, PriceClass
 from monitor.policy.changes import Belief, first_belief, from_text, judge, to_text
@@ -13,6 +15,9 @@ from tests.fakes.builders import facts
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 EDGE = 65 * MINUTE
 INTERVAL = 10 * MINUTE
+
+AT_THE_BOUND = pytest.mark.parametrize(("off", "told"), [(-1.0, False), (0.0, True), (1.0, True)])
+"""One second before, at, and one second after."""
 
 
 def free(name: str = "lab/gull:free", **more: Any) -> ModelFacts:
