@@ -28,7 +28,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from monitor.clock import Clock
 from monitor.metrics.polls import FAILURE, MISSED, SUCCESS, Polls
-from monitor.poller.jobs import Job
+from monitor.poller.job import Job
 
 JITTER = (0.01, 0.06)
 """By which part of its interval a run comes later, at least and at most; never sooner, for caches have their age."""
