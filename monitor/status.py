@@ -9,7 +9,8 @@
 | `guard` | `mode`, `allow`, `base_url`, `account` |
 | `paused` | list of `app` (null: every app), `at`, `until`, `note` |
 | `day` | free requests of the UTC day: `limit`, `limit_source` (settings, openrouter, assumed), `used`, `used_source`
-  (openrouter, counted), `left`, `resets_at`, `elsewhere`, `read_at`, `closed_until` |
+  (openrouter, counted), `left`, `resets_at`, `elsewhere`, `read_at`, `closed_until`, `pace_per_hour` (the larger of
+  the day's pace and its last hour's), `exhausted_at` (at that pace; null: it lasts) |
 | `minute` | free requests of the last minute: `limit`, `used`, `left`, `opens_at` (null: open), `resets_at` |
 | `apps` | list of `app`, `used`, `share`, `promised`, `per_day` |
 | `key` | `present`, `read_at`, `error`, and the fields of `KeyFacts` (null: never told) |
@@ -32,6 +33,7 @@ from monitor.config import Settings
 from monitor.errors import ConfigError
 from monitor.model import Event, KeyFacts, PriceClass
 from monitor.policy.balances import MinuteWindow
+from monitor.policy.forecast import exhaustion_at, pace_per_hour
 from monitor.policy.shares import promised
 from monitor.policy.windows import day_remaining, minute_opens_at
 from monitor.store.protocol import ALL_APPS, AccountState
@@ -61,7 +63,7 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
     with reader.moment() as reports:
         account = reports.account(settings.account)
         windows = reports.day_windows(settings.account, day_of(now))
-        day = _day(account, settings, windows, now)
+        day = _day(account, settings, windows, now, reports.pace_mark(settings.account, now))
         open_now, expired = reports.in_flight(now)
         status |= {
             "paused": [{**pause._asdict(), "app": pause.app or None} for pause in reports.pauses(now)],
@@ -115,7 +117,13 @@ def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
     }
 
 
-def _day(account: AccountState, settings: Settings, windows: dict[str, tuple[int, int]], now: float) -> dict[str, Any]:
+def _day(
+    account: AccountState,
+    settings: Settings,
+    windows: dict[str, tuple[int, int]],
+    now: float,
+    mark: tuple[float, int] | None = None,
+) -> dict[str, Any]:
     window = day_window(account, settings, *windows.get(ALL_APPS, (0, 0)), now)
     of_today = account.server_at is not None and day_of(account.server_at) == day_of(now)
     source = "assumed"
@@ -123,16 +131,20 @@ def _day(account: AccountState, settings: Settings, windows: dict[str, tuple[int
         source = "openrouter"
     if settings.quota.per_day is not None and settings.quota.per_day == window.limit:
         source = "settings"
+    left = day_remaining(window, now)
     return {
         "limit": window.limit,
         "limit_source": source,
         "used": window.used,
         "used_source": "counted" if window.server_used is None else "openrouter",
-        "left": day_remaining(window, now),
+        "left": left,
         "resets_at": next_midnight(now),
         "elsewhere": account.elsewhere if of_today else 0,
         "read_at": account.server_at if of_today else None,
         "closed_until": account.day_closed_until if account.day_closed_until > now else None,
+        "pace_per_hour": pace_per_hour(window.used, now, mark),
+        # What is left says more than used and limit: OpenRouter may have said that the day is spent.
+        "exhausted_at": exhaustion_at(window.used, window.used + left, now, mark),
     }
 
 

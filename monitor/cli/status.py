@@ -84,6 +84,9 @@ def _day(day: dict[str, Any], now: float, *, bar: bool) -> Parts:
         parts.append(Styled(f"; {day['elsewhere']} used elsewhere", "yellow"))
     if day["closed_until"]:
         parts.append(Styled("; OpenRouter says that the day is spent", "red"))
+    elif day["exhausted_at"] is not None and day["left"]:
+        when = f"{until(day['exhausted_at'], now)}, {clock_time(day['exhausted_at'], now)}"
+        parts.append(Styled(f"; at the current pace ({day['pace_per_hour']:.0f} an hour) it ends {when}", "yellow"))
     return parts
 
 

@@ -23,14 +23,20 @@ def exhaustion_at(used: int, limit: int, now: float, mark: tuple[float, int] | N
     """
     if used >= limit:
         return now
+    pace = pace_per_hour(used, now, mark)
+    if pace <= 0:
+        return None
+    at = now + (limit - used) / pace * HOUR
+    return at if at < next_midnight(now) else None
+
+
+def pace_per_hour(used: int, now: float, mark: tuple[float, int] | None = None) -> float:
+    """Requests an hour: the larger of the day's pace and of the pace since `mark`, as in `exhaustion_at`."""
     midnight = day_of(now) * DAY
     pace = _pace(used, now - midnight)
     if mark is not None and midnight <= mark[0] <= now:
         pace = max(pace, _pace(used - mark[1], now - mark[0]))
-    if pace <= 0:
-        return None
-    at = now + (limit - used) / pace
-    return at if at < next_midnight(now) else None
+    return pace * HOUR
 
 
 def _pace(requests: int, seconds: float) -> float:
