@@ -105,6 +105,6 @@ def fetch(path: str, counter: str) -> None:
 
 
 if __name__ == "__main__":
-    action = {"use": use, "spend": spend, "brood": brood, "lock": lock, "fetch": fetch}[sys.argv[1]]
+    action = {"use": use, "spend": spend, "brood": brood, "write": write, "lock": lock, "fetch": fetch}[sys.argv[1]]
     say("ready")
     action(*sys.argv[2:])

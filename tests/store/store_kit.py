@@ -42,13 +42,14 @@ def writing(path: Path) -> Iterator[list[int]]:
     with Worker("write", path, NO_LIMITS) as worker:
         assert worker.hear() == "ready"
 
+        assert worker.hear().endswith("born")
+
         def listen() -> None:
             while line := worker.hear():
-                acknowledged.append(int(line))
+                acknowledged.append(int(line.split()[1]))
 
         listener = threading.Thread(target=listen)
         listener.start()
-        worker.tell("go")
         try:
             yield acknowledged
         finally:
