@@ -10,7 +10,7 @@ import httpx
 import httpx2
 import openai
 import pytest
-from guard_kit import FREE, KEY, PAID, World, collect
+from guard_kit import FREE, KEY, PAID, World, collect, settled_in_time
 from langchain_openai import ChatOpenAI
 
 from monitor import guard_client, guarded_async_client, guarded_client
@@ -112,9 +112,7 @@ async def test_async_break_and_cancel(connect, worlds):
         await stream.aclose()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(_consume(chain), 0.3)
-        while world.open_holds():
-            collect()
-            await asyncio.sleep(0.005)
+        await settled_in_time(world, 2)
     assert set(world.outcomes()) <= {"cancelled", "abandoned"}
     assert world.taken() == 2
 

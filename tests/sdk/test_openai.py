@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from guard_kit import FREE, HELLO, KEY, PAID, REASON_HEADER, World, collect, eventually
+from guard_kit import FREE, HELLO, KEY, PAID, REASON_HEADER, World, collect, eventually, settled_in_time
 
 from monitor import guard_client, guarded_async_client, guarded_client
 
@@ -304,9 +304,7 @@ async def test_async_break_without_close_is_settled_when_it_is_collected(connect
     async with connect_async(world) as client:
         async for _ in await client.chat.completions.create(**STREAM):
             break
-        while world.open_holds():  # the event loop finalizes asynchronous generators one by one, in tasks of its own
-            collect()
-            await asyncio.sleep(0.005)
+        await settled_in_time(world, 1)
     assert world.row()["outcome"] in ("cancelled", "abandoned")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import sqlite3
@@ -131,6 +132,15 @@ def eventually(check: Callable[[], object], what: object = "") -> None:
     while not check():
         assert time.monotonic() < end, f"waited in vain for {what or check}"
         time.sleep(0.005)
+
+
+async def settled_in_time(world: World, rows: int) -> None:
+    """Wait, on this event loop, until so many attempts are on record and none is in flight; collecting what is dropped,
+    for the loop finalizes asynchronous generators one by one, in tasks of its own."""
+    async with asyncio.timeout(DEADLINE):
+        while len(world.rows()) < rows or world.open_holds():
+            collect()
+            await asyncio.sleep(0.005)
 
 
 def collect() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from guard_kit import DEADLINE, FREE, REASON_HEADER, World, bearer, chat, collect, error_of, eventually
+from guard_kit import DEADLINE, FREE, REASON_HEADER, World, bearer, chat, collect, error_of, eventually, settled_in_time
 
 from monitor import guard_client
 from monitor.store import open_store
@@ -44,6 +44,24 @@ def test_the_end_is_booked_before_the_consumer_sees_it(library, worlds):
     before = after = None
     with _client(library, world) as client, client.stream("POST", world.url, json=chat(stream=True)) as answer:
         for chunk in answer.iter_raw():
+            seen += chunk
+            if after is None and b"[DONE]" in seen:
+                after = world.row()["outcome"]
+            elif b'"usage"' not in seen:
+                before = world.row()["outcome"]
+    assert (before, after) == ("in_flight", "success")
+
+
+async def test_the_end_is_booked_before_the_asynchronous_consumer_sees_it(library, worlds):
+    """The same for the asynchronous client: with the usage in hand, the row is settled."""
+    world = worlds({"do": "split"}, processing_comments=3)
+    seen = b""
+    before = after = None
+    async with (
+        _async_client(library, world) as client,
+        client.stream("POST", world.url, json=chat(stream=True)) as answer,
+    ):
+        async for chunk in answer.aiter_raw():
             seen += chunk
             if after is None and b"[DONE]" in seen:
                 after = world.row()["outcome"]
@@ -324,6 +342,25 @@ async def test_a_locked_store_does_not_stop_the_event_loop(library, world, when)
                 await asyncio.to_thread(lock.let_go)
                 await closing
             assert world.outcomes() == ["success", "cancelled"]
+
+
+@pytest.mark.processes
+async def test_a_call_given_up_while_it_is_being_booked_is_given_back(library, world):
+    """Cancelled while it waits for the store: nothing was sent, so what the late reservation takes is given back."""
+    async with _async_client(library, world) as client:
+        await client.post(world.url, json=chat())
+        with _Locked(world) as lock:
+            call = asyncio.create_task(client.post(world.url, json=chat()))
+            reserving = client._transport.guard.ledger.store.connection._lock
+            while not reserving.locked():
+                await asyncio.sleep(0.001)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await asyncio.to_thread(lock.let_go)
+        await settled_in_time(world, 2)
+    assert (world.outcomes(), world.taken()) == (["success", "cancelled"], 1)
+    assert world.sim.books.requests == 1
 
 
 def test_a_stream_finalized_inside_a_transaction_does_not_lock_up(library, worlds):
