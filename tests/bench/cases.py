@@ -59,6 +59,37 @@ def call(base_url: str, folder: Path) -> Result:
         return interleaved("One call, JSON answer", candidates, bound=1.35)
 
 
+def floor(base_url: str, folder: Path) -> Result:
+    """What two SQLite transactions alone add to a call: no JSON is read, nothing is judged, no total is kept."""
+    _with_catalogue(settings(base_url, folder))
+    db = sqlite3.connect(folder / "guard.db", isolation_level=None)
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint=0")
+    db.execute("INSERT INTO windows (account, day, app) VALUES ('default', 1, '')")
+    with httpx.Client() as bare, contextlib.closing(db):
+        post = _poster(bare, base_url, _body())
+
+        def booked() -> None:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("UPDATE windows SET attempts = attempts + 1 WHERE account = 'default' AND day = 1 AND app = ''")
+            row = db.execute(
+                "INSERT INTO calls (started_at, app, account, endpoint, model_requested, tier, stream, attempt,"
+                " call_id, outcome, lease_until)"
+                " VALUES (1.0, 'bench', 'default', 'chat', ?, 'free', 0, 1, 'c', 'in_flight', 2.0)",
+                (MODEL,),
+            ).lastrowid
+            db.execute("COMMIT")
+            post()
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(
+                "UPDATE calls SET ended_at = 2.0, status = 200, outcome = 'success', lease_until = NULL WHERE id = ?",
+                (row,),
+            )
+            db.execute("COMMIT")
+
+        return interleaved("Two bare transactions around a call", {"bare httpx": post, "with two transactions": booked})
+
+
 def stream(base_url: str, folder: Path) -> Result:
     bare, guarded = httpx.Client(), guarded_client("bench", settings(base_url, folder))
     with bare, guarded:
@@ -175,6 +206,7 @@ def start(base_url: str, folder: Path) -> Result:
 
 CASES = {
     "call": call,
+    "floor": floor,
     "sdk": sdk,
     "stream": stream,
     "async": async_call,
