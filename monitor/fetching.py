@@ -7,14 +7,13 @@ import concurrent.futures
 import os
 import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import aiohttp
 import certifi
 
+from monitor.config.addresses import url_is_loopback
 from monitor.refresh import Fetched
 from monitor.version import __version__
-from monitor.web.access import is_loopback
 
 TIMEOUT_SECONDS = 15.0
 """For a whole request: an answer that drips must not hold a poll for ever."""
@@ -25,13 +24,12 @@ _CHUNK = 256 * 1024
 
 def session(base_url: str) -> aiohttp.ClientSession:
     """A client for polls of `base_url`. It goes by the environment's proxies, but never to this machine."""
-    parts = urlsplit(base_url)
-    tls = ssl_context() if parts.scheme == "https" else None
+    tls = ssl_context() if base_url.startswith("https:") else None
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=4, ssl=tls if tls is not None else True),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
         headers={"User-Agent": f"openrouter-monitor/{__version__}"},
-        trust_env=not is_loopback(parts.hostname or ""),
+        trust_env=not url_is_loopback(base_url),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
     )

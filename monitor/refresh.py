@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from monitor.clock import Clock, age_of
@@ -30,9 +30,11 @@ FETCH_SECONDS = 20.0
 """How long one fetch may take before others stop waiting for it."""
 
 BACK_OFF_SECONDS = 10.0
-LEASE_AT_MOST = 3600.0
 PAGE_LIMIT = 20
 _LOOK_AGAIN_SECONDS = 0.05
+
+_holders = itertools.count()
+"""Of the whole process: two refreshers of one thread must not take each other's lease for their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,6 @@ class Refresher:
     """Keeps the store's copy of the catalogue and of the key's figures. Each method may be called from any thread."""
 
     ledger: Ledger
-    _holders: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
     def store(self) -> Store:
@@ -88,20 +89,20 @@ class Refresher:
         holder = self._holder()
         with self.store.transaction() as tx:
             # The lease stands until the figures are due again: they need no other mark of their age.
-            if not tx.take_lease(name, holder, min(2 * now - newer_than, now + LEASE_AT_MOST), now):
+            if not tx.take_lease(name, holder, 2 * now - newer_than, now):
                 return False
         try:
             told = parse_credits(_get(fetch, f"{self.settings.base_url}/credits", _bearer(api_key)))
         except PollError as exc:
             with self.store.transaction() as tx:
-                tx.end_lease(name, holder, redact(exc.message, limit=200), self.clock.now())
+                tx.end_lease(name, holder, redact(exc.message, limit=200), 0.0)
             raise
         with self.store.transaction() as tx:
             tx.add_snapshot(now, CREDITS_POLLER, self.settings.account, told)
         return True
 
     def _holder(self) -> str:
-        return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{next(self._holders)}"
+        return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{next(_holders)}"
 
     def _once(self, name: str, wait: bool, is_there: Callable[[], bool], work: Callable[[], None]) -> bool:
         holder = self._holder()
@@ -136,7 +137,7 @@ class Refresher:
         finally:
             with self.store.transaction() as tx:
                 now = self.clock.now()
-                tx.end_lease(name, holder, failure, now + BACK_OFF_SECONDS if failure else now)
+                tx.end_lease(name, holder, failure, now + BACK_OFF_SECONDS if failure else 0.0)
 
     def _catalogue_at(self) -> float:
         with self.store.transaction() as tx:

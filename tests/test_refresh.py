@@ -167,7 +167,7 @@ def test_a_lease_of_the_dead_is_taken_over(book):
 def test_waiting_ends(book):
     """Behind a lease that is renewed for ever one gives up after as long as a fetch may take."""
     with book.store.transaction() as tx:
-        tx.take_lease("models", "another", NOON + 3000, NOON)
+        tx.take_lease("models", "another", NOON + FETCH_SECONDS + 30, NOON)
     upstream = Upstream()
     assert not look(book, upstream)
     assert upstream.asked == []
@@ -175,9 +175,9 @@ def test_waiting_ends(book):
 
 
 def test_a_lease_from_the_future_is_none(book):
-    """One that a clock left that was an hour ahead, or more, has run out."""
+    """One that a clock left that was ahead by more than a lease lasts has run out."""
     with book.store.transaction() as tx:
-        tx.take_lease("models", "ahead", NOON + 3601, NOON)
+        tx.take_lease("models", "ahead", NOON + FETCH_SECONDS + 61, NOON)
     upstream = Upstream()
     assert look(book, upstream, wait=False)
     assert len(upstream.asked) == 1

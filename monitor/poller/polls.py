@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from monitor.clock import Clock
+from monitor.config.addresses import url_is_loopback
 from monitor.errors import MonitorError, PollError
 from monitor.metrics.polls import Polls
 from monitor.poller.job import Trouble
@@ -112,7 +112,7 @@ class ModelsPoll(Poll):
             fetch=fetch,
             clock=refresher.clock,
             polls=polls,
-            floor=0.0 if is_loopback(settings.base_url) else CACHED_SECONDS,
+            floor=0.0 if url_is_loopback(settings.base_url) else CACHED_SECONDS,
         )
 
 
@@ -178,9 +178,3 @@ class CreditsPoll(Poll):
         if facts is None or not facts.is_management_key or key is None:
             return False
         return self._refresher.credits(fetch, key.reveal(), newer_than=newer_than)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an http address is of this machine, by its name."""
-    host = urlsplit(address).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")

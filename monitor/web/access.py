@@ -7,11 +7,11 @@ its own: the `Host` header then names the page's host, and is refused.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from monitor.config.addresses import is_loopback, split
 from monitor.errors import ConfigError
 from monitor.redact import Secret
 
@@ -66,22 +66,6 @@ class Access:
     def _is_ours(self, authority: str) -> bool:
         name = _host_of(authority)
         return name in self._names or is_loopback(name)
-
-
-def split(listen: str) -> tuple[str, int]:
-    """Host (without brackets) and port of a `HOST:PORT` that the settings have checked."""
-    host, _, port = listen.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it. A name other than `localhost` may be anything, so it is not."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _netloc(origin: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 
+from monitor.clock import AHEAD
 from monitor.model import Event, KeyFacts, ModelFacts, PriceClass
 from monitor.store.protocol import CatalogueState
 from monitor.store.sqlite.rows import Rows
@@ -104,9 +105,12 @@ class WorldRows(Rows):
     # One poller for all: a lease is taken, worked under, and ended with what came of it
 
     def take_lease(self, name: str, holder: str, until: float, now: float) -> bool:
-        """Take the lease unless somebody's still runs. A lease from the future (the clock stepped back) has run out."""
+        """Take the lease unless somebody's still runs.
+
+        One that runs longer than the one asked for was taken before the clock stepped back, and has run out.
+        """
         held = self._db.execute("SELECT holder, until FROM leases WHERE name = ?", (name,)).fetchone()
-        if held is not None and held[0] != holder and now < held[1] <= now + 3600:
+        if held is not None and held[0] != holder and now < held[1] <= until + AHEAD:
             return False
         self._db.execute(
             "INSERT INTO leases (name, holder, until, note) VALUES (?, ?, ?, '') ON CONFLICT DO UPDATE SET"
