@@ -7,6 +7,7 @@ its own: the `Host` header then names the page's host, and is refused.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from monitor.redact import Secret
 
 OPEN_PATHS = frozenset({"/-/healthy"})
 """Told to anybody: a load balancer has no token."""
+
+_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]*)?")
 
 
 class Refused(NamedTuple):
@@ -77,7 +80,5 @@ def _netloc(origin: str) -> str:
 
 def _host_of(authority: str) -> str:
     """The name in `name:port` or `[address]:port`, in lower case; "" when it is neither."""
-    try:
-        return (urlsplit(f"//{authority}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    found = _AUTHORITY.fullmatch(authority)
+    return "" if found is None else (found[1] or found[2]).rstrip(".").lower()
