@@ -102,10 +102,11 @@ class Ledger:
                 verdict = Verdict(Action.ADMIT)
             else:
                 verdict = admit(ask.intent, books.balances, self.settings, ask.app)
-            if verdict.action is Action.ADMIT or self.settings.guard.mode is not Mode.ENFORCE:
-                return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
-            if patience is not None and _worth_waiting(verdict, patience, books):
+            admitted = verdict.action is Action.ADMIT
+            if not admitted and patience is not None and self._worth_waiting(verdict, patience, books):
                 return Decision(verdict, deferred=True, refresh_due=books.refresh_due)
+            if admitted or self.settings.guard.mode is not Mode.ENFORCE:
+                return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
             self._record_refusal(tx, ask, verdict, now)
             return Decision(replace(verdict, action=Action.REFUSE), refresh_due=books.refresh_due)
 
@@ -114,14 +115,24 @@ class Ledger:
 
         With `block=False` it never waits for another transaction of this process: for finalizers.
         """
-        self._close(_LeftOver(hold, ending, self.clock.now(), sent=True), block=block)
+        at = self.clock.now()
+        try:
+            with self.store.transaction(block=block) as tx:
+                bookings.settle(tx, hold, ending, self.settings, at)
+        except StoreError as exc:
+            self._keep(_LeftOver(hold, ending, at, sent=True), exc if block else None)
 
     def release(self, hold: Hold, ending: Ending) -> None:
         """Give back what was taken: no connection was made, so nothing can have been counted or billed.
 
         Idempotent and never raising, as `settle`.
         """
-        self._close(_LeftOver(hold, ending, self.clock.now(), sent=False))
+        at = self.clock.now()
+        try:
+            with self.store.transaction() as tx:
+                bookings.release(tx, hold, ending, at)
+        except StoreError as exc:
+            self._keep(_LeftOver(hold, ending, at, sent=False), exc)
 
     def keep_request(self, hold: Hold, body: bytes) -> None:
         """Keep the request's body beside its row; only called where bodies are logged. Never raises."""
@@ -180,17 +191,14 @@ class Ledger:
                 break
         return len(self._left_over)
 
-    def _close(self, entry: _LeftOver, *, block: bool = True) -> None:
-        try:
-            self._write(entry, block=block)
-        except StoreError as exc:
-            self._left_over.append(entry)
-            if block:
-                # The answer must reach the app all the same; the row stays open, so the cost is not forgotten.
-                log.warning("the end of call %s could not be booked now: %s", entry.hold.call.call_id, exc)
+    def _keep(self, entry: _LeftOver, why: StoreError | None) -> None:
+        self._left_over.append(entry)
+        if why is not None:
+            # The answer must reach the app all the same; the row stays open, so the cost is not forgotten.
+            log.warning("the end of call %s could not be booked now: %s", entry.hold.call.call_id, why)
 
-    def _write(self, entry: _LeftOver, *, block: bool = True) -> None:
-        with self.store.transaction(block=block) as tx:
+    def _write(self, entry: _LeftOver) -> None:
+        with self.store.transaction() as tx:
             if entry.sent:
                 bookings.settle(tx, entry.hold, entry.ending, self.settings, entry.at)
             else:
@@ -202,6 +210,19 @@ class Ledger:
         if self.clock.monotonic() >= self._next_sweep:
             self._next_sweep = self.clock.monotonic() + SWEEP_SECONDS
             self.sweep()
+
+    def _worth_waiting(self, verdict: Verdict, patience: Patience, books: bookings.Books) -> bool:
+        if verdict.reason is Reason.CATALOGUE_STALE:
+            return patience.fetch_catalogue
+        if self.settings.guard.mode is not Mode.ENFORCE:
+            return False  # it will pass at once; only what it passes as depends on the catalogue
+        if verdict.action is Action.DELAY:
+            return verdict.delay <= patience.seconds
+        if verdict.reason in BUDGET_REASONS and books.balances.catalogue_age is None:
+            return patience.fetch_catalogue  # the worst case may only be unknown because no price is
+        if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
+            return books.key_age is None or books.key_age > KEY_FIGURES_SECONDS
+        return False
 
     def _take(self, tx: Transaction, ask: Ask, verdict: Verdict, books: bookings.Books, now: float) -> Hold:
         shadowed = verdict.reason if verdict.action is not Action.ADMIT else None
@@ -258,15 +279,3 @@ class Ledger:
 def store_refusal(exc: StoreError) -> Verdict:
     """The verdict when the store cannot be reached: nothing leaves unrecorded."""
     return Verdict(Action.REFUSE, reason=Reason.STORE_UNAVAILABLE, detail=exc.message.rstrip("."), hint=exc.hint)
-
-
-def _worth_waiting(verdict: Verdict, patience: Patience, books: bookings.Books) -> bool:
-    if verdict.action is Action.DELAY:
-        return verdict.delay <= patience.seconds
-    if verdict.reason is Reason.CATALOGUE_STALE:
-        return patience.fetch_catalogue
-    if verdict.reason in BUDGET_REASONS and books.balances.catalogue_age is None:
-        return patience.fetch_catalogue  # the worst case may only be unknown because no price is
-    if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:
-        return books.key_age is None or books.key_age > KEY_FIGURES_SECONDS
-    return False

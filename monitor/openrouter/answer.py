@@ -28,6 +28,8 @@ _LIMIT_STATUSES = frozenset({402, 403, 429})
 _MARKS = {Endpoint.RESPONSES: b'"response":', Endpoint.MESSAGES: b"message_stop"}
 _GENERATION = re.compile(r"gen-[A-Za-z0-9-]{1,100}")
 _CHAT_MARK = b"network_error"
+_NO_EVENTS = SSEParser()
+"""For answers that are no streams, whose parser is never fed."""
 
 
 class AnswerReader:
@@ -75,7 +77,7 @@ class AnswerReader:
         content_type = headers.get("content-type", "").lower()
         streams = content_type.startswith("text/event-stream")
         self._streams = streams
-        self._parser = SSEParser()
+        self._parser = SSEParser() if streams else _NO_EVENTS
         media = content_type.startswith(_MEDIA_TYPES) or endpoint is Endpoint.SPEECH
         self._body = None if streams or (media and status < 300) else Excerpt()
         self._expected = _content_length(headers) if not streams else None

@@ -151,7 +151,8 @@ def _edge(status: int, headers: Mapping[str, str], body: object) -> LimitKind | 
         return LimitKind.EDGE
     if status == 429 or status == 402:
         return LimitKind.UNKNOWN
-    return LimitKind.EDGE if status >= 500 and html else None
+    # A page with 503 asks to slow down; with another 5xx the server behind the edge is out, and no one is too fast.
+    return LimitKind.EDGE if status == 503 and html else None
 
 
 def _error(body: object) -> Mapping[str, Any]:

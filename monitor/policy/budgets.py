@@ -14,7 +14,7 @@ _CENT_FRACTION = 1e-9
 
 def has_budget(budget: BudgetSettings) -> bool:
     """Whether any dollar budget is set."""
-    return any(b is not None for b in (budget.per_call_usd, budget.per_day_usd, budget.per_month_usd))
+    return budget.per_call_usd is not None or budget.per_day_usd is not None or budget.per_month_usd is not None
 
 
 def worst_case_usd(intent: Intent, models: Iterable[ModelFacts | None]) -> float | None:

@@ -166,10 +166,11 @@ class Guard:
 
     def _reserve(self, ask: Ask, request: Request, fetch: Fetch) -> Generator[Effect, Any, Decision]:
         """Reserve, with patience: fetch what is missing once, and queue for a slot while `guard.wait` allows."""
-        deadline = self.clock.monotonic() + self.settings.guard.wait
-        fetch_catalogue, fetch_key, failure = True, self._api_key(request) is not None, ""
+        now = self.clock.monotonic
+        deadline = now() + self.settings.guard.wait
+        fetch_catalogue, fetch_key, failure = True, True, ""
         while True:
-            patience = Patience(deadline - self.clock.monotonic(), fetch_catalogue, fetch_key)
+            patience = Patience(deadline - now(), fetch_catalogue, fetch_key)
             decision: Decision = yield Run(partial(self.ledger.reserve, ask, patience), undo=self._unreserve)
             if not decision.deferred:
                 return _explained(decision, failure)
