@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import (
@@ -21,7 +22,7 @@ from apscheduler.events import (
     JobExecutionEvent,
     JobSubmissionEvent,
 )
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -62,6 +63,13 @@ class Paced(BaseTrigger):  # type: ignore[misc]
         return now + timedelta(seconds=self.promised * (1 + self._chance.uniform(*JITTER)))
 
 
+class Threads(BasePoolExecutor):  # type: ignore[misc]
+    """APScheduler's executor over a pool of our own, which can be waited for without its locks."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        super().__init__(pool)
+
+
 class Scheduler:
     """Runs jobs on threads of its own until it is stopped. It may be started once."""
 
@@ -73,8 +81,9 @@ class Scheduler:
         self._triggers = {name: Paced(job, chance) for name, job in self.jobs.items()}
         # Late is better than never, once is enough, and never twice at a time.
         rules = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="monitor-job")
         self.inner = BackgroundScheduler(
-            timezone=UTC, executors={"default": ThreadPoolExecutor(WORKERS)}, job_defaults=rules
+            timezone=UTC, executors={"default": Threads(self._threads)}, job_defaults=rules
         )
         self.inner.add_listener(
             self._heard, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
@@ -99,7 +108,9 @@ class Scheduler:
         """No job begins any more; returns when those that run have ended."""
         self._stopping.set()
         if self.inner.running:
-            self.inner.shutdown(wait=True)
+            # Not with `wait`, which waits while it holds the lock that `_move` needs to end a job: for ever.
+            self.inner.shutdown(wait=False)
+        self._threads.shutdown()
         if self._watchdog.is_alive():
             self._watchdog.join()
 

@@ -283,6 +283,22 @@ def test_stopping_waits_for_what_runs_and_begins_nothing():
     assert not scheduler.inner.running
 
 
+def test_a_run_that_changes_its_pace_while_it_is_stopped_holds_nothing_up():
+    """A poll that fails because the daemon ends wants to be planned anew: that must not wait for the end itself."""
+    bell = Bell(seconds=86_400.0)
+    bell.may_end.clear()
+    with running(bell) as (scheduler, heard):
+        assert bell.wait_for(1)
+        bell.result, bell.wanted = False, 60.0
+        stopping = threading.Thread(target=scheduler.stop, daemon=True)
+        stopping.start()
+        assert _eventually(lambda: not scheduler.inner.running)
+        bell.may_end.set()
+        stopping.join(WAIT)
+        assert not stopping.is_alive()
+        assert heard.told == [("models", "failure")]
+
+
 def test_a_scheduler_that_never_began_stops():
     """A daemon that fails on its way up can be ended like any other."""
     Scheduler([Bell()], SystemClock(), Heard()).stop()
