@@ -63,7 +63,9 @@ def instant(value: object) -> float | None:
 def loads(raw: bytes | bytearray | memoryview | str) -> object:
     """What a JSON text holds; None when it is none, or `null`."""
     try:
-        text = raw if isinstance(raw, str) else str(raw, "utf-8-sig")
+        text = raw if isinstance(raw, str) else str(raw, "utf-8")
+        if text[:1] == "\ufeff":
+            text = text[1:]
         # The decoder itself: `json.loads` looks at each of its options first.
         return _DECODE(text)
     except (ValueError, RecursionError):
