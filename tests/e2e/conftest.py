@@ -1,0 +1,97 @@
+"""A real Prometheus, which scrapes a real daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.daemon import WAIT, fetch
+
+INSTALL = (
+    "Prometheus is not installed. On Debian: apt-get update && apt-get install -y --no-install-recommends prometheus"
+    " (with an executable /usr/sbin/policy-rc.d that exits 101, nothing is started by it)."
+)
+
+
+def need(program: str) -> str:
+    """The program's path. Without it the test is skipped, but in CI it fails: there it would be skipped for ever."""
+    found = shutil.which(program)
+    if found is not None:
+        return found
+    if os.environ.get("CI", "").lower() in ("true", "1"):
+        pytest.fail(INSTALL)
+    pytest.skip(INSTALL)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class Prometheus:
+    """Asked with PromQL."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def value(self, query: str) -> float | None:
+        """The single value of a query; None when it has none, or Prometheus does not answer yet."""
+        with contextlib.suppress(OSError):
+            told = json.loads(fetch(f"{self._url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
+            result = told["data"]["result"]
+            assert len(result) <= 1, result
+            return float(result[0]["value"][1]) if result else None
+        return None
+
+    def becomes(self, query: str, wanted: float) -> float | None:
+        """The value of a query once it is as wanted, or the last one seen when it never becomes so."""
+        tick, seen = threading.Event(), None
+        for _ in range(int(WAIT / 0.1)):
+            seen = self.value(query)
+            if seen == wanted:
+                break
+            tick.wait(0.1)
+        return seen
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Iterator[Callable[[str], Prometheus]]:
+    """Starts Prometheus with one target, scraped each second; ends it by its id."""
+    program = need("prometheus")
+    with contextlib.ExitStack() as ending:
+
+        def start(target: str) -> Prometheus:
+            port, folder = free_port(), tmp_path / "prometheus"
+            folder.mkdir()
+            config = {
+                "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+                "scrape_configs": [{"job_name": "openrouter-monitor", "static_configs": [{"targets": [target]}]}],
+            }
+            (folder / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
+            log = ending.enter_context((folder / "log").open("wb"))
+            process = subprocess.Popen(
+                [
+                    program,
+                    f"--config.file={folder / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={folder / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+            ending.callback(process.wait)
+            ending.callback(process.kill)
+            return Prometheus(port)
+
+        yield start
