@@ -231,8 +231,10 @@ class Intent:
     @property
     def models(self) -> tuple[str, ...]:
         """Every model that this request may reach, without repetition, the asked one first."""
-        first = (self.model,) if self.model else ()
-        return tuple(dict.fromkeys((*first, *self.fallbacks, *self.tool_models)))
+        asked = (self.model,) if self.model else ()
+        if not self.fallbacks and not self.tool_models:
+            return asked
+        return tuple(dict.fromkeys((*asked, *self.fallbacks, *self.tool_models)))
 
 
 @dataclass(slots=True)
