@@ -18,6 +18,7 @@ from monitor.cli.output import Column, Output, Styled
 if TYPE_CHECKING:
     from monitor.cli.demo_scenes import Cast, Stage, Told
     from monitor.config import Settings
+    from monitor.daemon import Running
     from monitor.simulator.server import Simulator
 
 APPS = ("billing-bot", "summariser", "notebook")
@@ -28,15 +29,21 @@ _SIGNS = {"let through": ("✓", "bold green"), "refused": ("✗", "bold red"), 
 
 
 @click.command(cls=Command)
+@click.option("--serve", "live", is_flag=True, help="Run the daemon with a past day and calling apps, until Ctrl-C.")
 @passes_invocation
-def demo(run: Invocation) -> None:
+def demo(run: Invocation, live: bool) -> None:
     """Watch the guard at work for a few seconds.
 
     Three example apps call a simulated OpenRouter; with OPENROUTER_API_KEY set, the real one, with two free requests.
     Everything is kept in a new store, so that the other commands have something to show.
+
+    With --serve the daemon runs as well, always against the simulator, with a made-up day behind it.
     """
     from monitor.cli.demo_scenes import scenes
 
+    if live:
+        _live(run)
+        return
     if run.store is not None and not os.environ.get("OPENROUTER_API_KEY"):
         _refuse_existing(run.store)
     folder = Path(tempfile.mkdtemp(prefix="openrouter-monitor-demo-"))
@@ -55,21 +62,56 @@ def demo(run: Invocation) -> None:
         _what_next(out, _config_file(folder, settings), settings, simulated=simulator is not None)
 
 
+def _live(run: Invocation) -> None:
+    """The daemon with something to watch."""
+    from monitor.cli.demo_live import PER_DAY, Callers, live_through_yesterday, serve_until_stopped
+    from monitor.cli.serve import tell as tell_where
+
+    if run.store is not None:
+        _refuse_existing(run.store)
+    folder, out = Path(tempfile.mkdtemp(prefix="openrouter-monitor-demo-")), run.out
+    with _simulated(run, _store(run, folder), per_day=PER_DAY, is_free_tier=False) as (settings, simulator):
+        out.line("A day that has passed is put through the ledger …")
+        used = live_through_yesterday(settings, simulator, run.clock)
+        out.line(f"Its calls used {used} of today's {PER_DAY} free requests.")
+        with _stage(run, settings, simulator) as stage, contextlib.ExitStack() as ending:
+            callers = Callers(stage, simulator, lambda app, what, told: _tell(out, app, what, told))
+
+            def ready(running: Running) -> None:
+                tell_where(run, running)
+                out.line("In another terminal: ", Styled(f"export OPENROUTER_MONITOR_CONFIG={config}", "cyan"))
+                out.line(f"                     {Styled('openrouter-monitor status', 'cyan')}")
+                out.blank()
+                callers.start()
+                ending.callback(callers.stop)
+
+            config = _config_file(folder, settings)
+            serve_until_stopped(settings, run.clock, ready)
+
+
 @contextlib.contextmanager
 def _world(run: Invocation, folder: Path) -> Iterator[tuple[Settings, Simulator | None]]:
     """Settings and, unless there is a key for the real one, a simulated OpenRouter."""
-    from monitor.config import GuardSettings, Settings
+    from monitor.config import GuardSettings
 
-    store = str(Path(run.store or folder / "monitor.db").expanduser().absolute())
+    store = _store(run, folder)
     if os.environ.get("OPENROUTER_API_KEY"):
         run.store = store
         # The guard as it is by default, whatever the user's settings allow: some of what the demo asks for would bill.
         yield run.settings.with_changes(guard=GuardSettings()), None
         return
+    with _simulated(run, store) as world:
+        yield world
+
+
+@contextlib.contextmanager
+def _simulated(run: Invocation, store: str, **account: Any) -> Iterator[tuple[Settings, Simulator]]:
+    """A simulated OpenRouter with such an account, and settings for it."""
+    from monitor.config import Settings
     from monitor.simulator.options import SimulatorOptions
     from monitor.simulator.server import Simulator
 
-    options = SimulatorOptions(latency_seconds=LATENCY_SECONDS, chunk_delay_seconds=CHUNK_SECONDS)
+    options = SimulatorOptions(latency_seconds=LATENCY_SECONDS, chunk_delay_seconds=CHUNK_SECONDS, **account)
     with Simulator(options, clock=run.clock) as simulator:
         # The user's own settings stay out of it: the demo shows the same to everybody.
         yield (
@@ -84,6 +126,10 @@ def _world(run: Invocation, folder: Path) -> Iterator[tuple[Settings, Simulator 
             ),
             simulator,
         )
+
+
+def _store(run: Invocation, folder: Path) -> str:
+    return str(Path(run.store or folder / "monitor.db").expanduser().absolute())
 
 
 def _refuse_existing(store: str) -> None:
