@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import socket
 import threading
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor import daemon
 from monitor.simulator.server import Simulator
 from tests.fakes.daemon import WAIT, DaemonProcess, fetch
 
@@ -142,3 +145,19 @@ def _one_line(daemon: DaemonProcess, *words: str) -> None:
     assert said.startswith("Error: ")
     assert len(said.splitlines()) == 1, said
     assert all(word in said for word in words), said
+
+
+async def test_a_second_signal_ends_it_at_once(monkeypatch):
+    """Who cannot wait for the orderly end says so once more."""
+    ended = asyncio.Event()
+    monkeypatch.setattr(os, "_exit", lambda code: ended.set() if code == daemon.CUT_SHORT else None)
+    stop = daemon._stop_signal()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+        assert not ended.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        await ended.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
