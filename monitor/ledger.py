@@ -88,15 +88,22 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger of {self.settings.account!r} in {self.store!r}>"
 
-    def reserve(self, ask: Ask, patience: Patience | None = None) -> Decision:
+    @property
+    def ready(self) -> bool:
+        """Whether the next transaction has nothing to do besides: then an event loop may run it, without waiting."""
+        return self.store.ready and not self._left_over and self.clock.monotonic() < self._next_sweep
+
+    def reserve(self, ask: Ask, patience: Patience | None = None, *, block: bool = True) -> Decision:
         """Judge an attempt and, if it may leave, take what it needs. A refusal is recorded, unless it is deferred.
 
-        Raises StoreUnreachable or StoreDamaged; then nothing was taken and the attempt must not leave.
+        Raises StoreUnreachable or StoreDamaged; then nothing was taken and the attempt must not leave. With
+        `block=False` it is also raised when another transaction is under way: ask again where waiting does no harm.
         """
-        self._housekeeping()
+        if block:
+            self._housekeeping()
         models = ask.intent.models
         now = self.clock.now()
-        with self.store.transaction() as tx:
+        with self.store.transaction(block=block) as tx:
             books = bookings.read(tx, models, self.settings, ask.app, now)
             if self.settings.guard.mode is Mode.OFF:
                 verdict = Verdict(Action.ADMIT)
@@ -113,7 +120,7 @@ class Ledger:
     def settle(self, hold: Hold, ending: Ending, *, block: bool = True) -> None:
         """Book how the attempt ended. Idempotent; never raises: what cannot be written now is kept and written later.
 
-        With `block=False` it never waits for another transaction of this process: for finalizers.
+        With `block=False` it never waits for another transaction: for finalizers.
         """
         at = self.clock.now()
         try:
@@ -121,6 +128,17 @@ class Ledger:
                 bookings.settle(tx, hold, ending, self.settings, at)
         except StoreError as exc:
             self._keep(_LeftOver(hold, ending, at, sent=True), exc if block else None)
+
+    def settle_at_once(self, hold: Hold, ending: Ending) -> bool:
+        """Settle without waiting for anybody, as an event loop must. False when that cannot be: then use `settle`."""
+        if not self.ready:
+            return False
+        try:
+            with self.store.transaction(block=False) as tx:
+                bookings.settle(tx, hold, ending, self.settings, self.clock.now())
+        except StoreError:
+            return False
+        return True
 
     def release(self, hold: Hold, ending: Ending) -> None:
         """Give back what was taken: no connection was made, so nothing can have been counted or billed.

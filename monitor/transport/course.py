@@ -45,11 +45,13 @@ log = logging.getLogger("monitor.transport")
 class Run:
     """Run a function that may block for a moment; send back what it returned.
 
-    `undo` is for a shell whose caller goes away while `work` runs, and who will never see what it returned.
+    `undo` is for a shell whose caller goes away while `work` runs, and who will never see what it returned. `at_once`
+    does the same without waiting for anybody, or raises StoreUnreachable: for a shell on an event loop to try first.
     """
 
     work: Callable[[], Any]
     undo: Callable[[Any], None] | None = None
+    at_once: Callable[[], Any] | None = None
 
 
 @dataclass(slots=True)
@@ -171,7 +173,8 @@ class Guard:
         fetch_catalogue, fetch_key, failure = True, True, ""
         while True:
             patience = Patience(deadline - now(), fetch_catalogue, fetch_key)
-            decision: Decision = yield Run(partial(self.ledger.reserve, ask, patience), undo=self._unreserve)
+            reserve = partial(self.ledger.reserve, ask, patience)
+            decision: Decision = yield Run(reserve, self._unreserve, partial(reserve, block=False))
             if not decision.deferred:
                 return _explained(decision, failure)
             if decision.verdict.action is Action.DELAY:

@@ -50,6 +50,14 @@ class Watch:
         """All that matters was seen, or the answer was read to its end."""
         self._end(complete=True)
 
+    def settle_at_once(self) -> bool:
+        """The same without waiting, for an event loop. False when it must be done elsewhere, by `settle`."""
+        if not self.settled:
+            # Marked first: a finalizer may run at any moment.
+            self.settled = True
+            self.settled = self._ledger.settle_at_once(self._hold, self._ending(True, None, None))
+        return self.settled
+
     def closed(self) -> None:
         """The consumer closed the answer before its end."""
         self._end(complete=False, broken=Outcome.CANCELLED)

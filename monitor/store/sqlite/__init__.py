@@ -35,6 +35,11 @@ class SQLiteStore:
         """One write transaction. Raises StoreUnreachable or StoreDamaged; nothing was written then."""
         return self.connection.transaction(block=block)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a transaction needs neither to open the file nor to look after it: then it takes no disk's time."""
+        return self.connection.is_open and not self.connection.overdue
+
     def checkpoint(self) -> bool:
         """Empty the write-ahead log into the file. False when a reader or writer stands in the way.
 

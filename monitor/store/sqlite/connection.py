@@ -40,6 +40,8 @@ from monitor.store.sqlite.opening import (
 
 T = TypeVar("T")
 
+_WAIT = f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}"
+
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 CHECK_EVERY = 64
 """Commits between two looks at the WAL's size and at whether the file is still the one that was opened."""
@@ -61,6 +63,8 @@ class Connection(Generic[T]):
         self._pid = 0
         self._inode = (0, 0)
         self._commits = 0
+        self.overdue = False
+        """The files should be looked after; the next transaction that may wait does so."""
         self._frozen = False
         self._inherited: list[sqlite3.Connection | None] = []
 
@@ -70,8 +74,8 @@ class Connection(Generic[T]):
     def transaction(self, *, block: bool = True) -> WriteTransaction[T]:
         """`BEGIN IMMEDIATE` … `COMMIT`, or a rollback when the block raises. Everything in it happens or nothing.
 
-        With `block=False`, raises StoreUnreachable at once when this process is in a transaction, for callers (a
-        finalizer) that may be running inside one.
+        With `block=False`, raises StoreUnreachable at once when another transaction is under way, of this process or
+        of another: for finalizers, which may be running inside one, and for event loops, which must not wait.
 
         Raises StoreUnreachable (locked, full, gone) and StoreDamaged; nothing is written then.
         """
@@ -136,10 +140,18 @@ class Connection(Generic[T]):
         self._owner = 0
         self._lock.release()
 
-    def committed(self, connection: sqlite3.Connection) -> None:
-        """Count a commit; now and then look after the files."""
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open in this very process, so that a transaction has nothing to wait for but its turn."""
+        return self._sqlite is not None and self._pid == os.getpid()
+
+    def committed(self, connection: sqlite3.Connection, block: bool) -> None:
+        """Count a commit; now and then look after the files, which takes too long for who must not wait."""
         self._commits += 1
         if self._commits % CHECK_EVERY == 0:
+            self.overdue = True
+        if self.overdue and block:
+            self.overdue = False
             self._look_after(connection)
 
     def rolled_back(self, connection: sqlite3.Connection) -> None:
@@ -222,7 +234,7 @@ class Connection(Generic[T]):
         except sqlite3.OperationalError:
             return False
         finally:
-            connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+            connection.execute(_WAIT)
 
 
 class WriteTransaction(AbstractContextManager[T, None]):
@@ -239,8 +251,11 @@ class WriteTransaction(AbstractContextManager[T, None]):
         owner.begin(self._block)
         try:
             self._connection = owner.opened()
+            if not self._block:
+                self._connection.execute("PRAGMA busy_timeout=0")
             self._connection.execute("BEGIN IMMEDIATE")
         except BaseException as exc:
+            self._wait_again()
             owner.end()
             if isinstance(exc, sqlite3.Error):
                 raise owner.explained(exc) from exc
@@ -252,7 +267,7 @@ class WriteTransaction(AbstractContextManager[T, None]):
         try:
             if exc is None:
                 connection.execute("COMMIT")
-                owner.committed(connection)
+                owner.committed(connection, self._block)
                 return
         except sqlite3.Error as error:
             exc = error
@@ -261,9 +276,15 @@ class WriteTransaction(AbstractContextManager[T, None]):
                 owner.rolled_back(connection)
                 failure = owner.explained(exc) if isinstance(exc, sqlite3.Error) else None
             finally:
+                self._wait_again()
                 owner.end()
         if failure is not None:
             raise failure from exc
+
+    def _wait_again(self) -> None:
+        if not self._block and self._owner.is_open:
+            with contextlib.suppress(sqlite3.Error):
+                self._owner.opened().execute(_WAIT)
 
 
 def _inode(path: Path) -> tuple[int, int]:
