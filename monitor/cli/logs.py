@@ -40,11 +40,13 @@ def said(record: logging.LogRecord) -> str:
 
 
 def log_to_stderr(*, as_json: bool = False, level: int = logging.INFO) -> None:
-    """Let this process log. Libraries are heard when they warn; the scheduler's errors are told by our own listener."""
+    """Let this process log. Libraries are heard when they warn."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine() if as_json else OneLine())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("monitor").setLevel(level)
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+    # Our own listener and middleware tell of what fails in them; bytes that are no HTTP are answered, and no event.
+    for library in ("apscheduler", "aiohttp.server"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

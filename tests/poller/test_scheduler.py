@@ -236,6 +236,19 @@ def test_a_clock_set_forward_a_day_is_told_and_nothing_is_pulled_back(clock, cap
     scheduler.inner.shutdown()
 
 
+def test_a_leap_of_the_clock_wakes_the_scheduler(monkeypatch):
+    """It sleeps for as long as it reckoned before the leap: a laptop that wakes polls within seconds."""
+    clock, woken = FakeClock(SystemClock().now()), []
+    with running(Bell(), clock=clock) as (scheduler, _):
+        monkeypatch.setattr(scheduler.inner, "wakeup", lambda: woken.append(True))
+        scheduler.look()
+        assert woken == []
+        clock.set(clock.now() + 86_400)
+        scheduler.look()
+        monkeypatch.undo()
+    assert woken == [True]
+
+
 def test_a_job_that_would_wait_for_hours_runs_when_the_watchdog_has_looked():
     """On the machine's own clock: a next run hours ahead is run now."""
     bell = Bell(seconds=60.0)
