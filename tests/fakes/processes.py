@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,9 +22,8 @@ class Worker:
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
         )
+        self._heard = b""
 
     def __enter__(self) -> Worker:
         return self
@@ -35,13 +36,21 @@ class Worker:
 
     def tell(self, line: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.write(f"{line}\n".encode())
         self.process.stdin.flush()
 
     def hear(self) -> str:
-        """The next line; empty at the end."""
+        """The next line; empty at the end. A worker that is silent for a minute fails the test."""
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        pipe = self.process.stdout.fileno()
+        while b"\n" not in self._heard:
+            assert select.select([pipe], [], [], 60)[0], "a worker fell silent"
+            more = os.read(pipe, 65536)
+            if not more:
+                break
+            self._heard += more
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode().strip()
 
     def ask(self, line: str) -> str:
         self.tell(line)
@@ -49,8 +58,7 @@ class Worker:
 
     def hear_all(self) -> list[str]:
         """Every line up to the end."""
-        assert self.process.stdout is not None
-        return [line.strip() for line in self.process.stdout]
+        return list(iter(self.hear, ""))
 
     def kill(self) -> None:
         """SIGKILL, if it is still there."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from monitor.clock import FakeClock
+from monitor.clock import FakeClock, SystemClock
 from monitor.config import Settings
 from monitor.errors import MonitorError
 from monitor.ledger import Ledger
@@ -67,7 +67,11 @@ def brood(path: str, sections: str) -> None:
             os.waitpid(int(child), 0)
             say(f"{child} dead")
         elif os.fork() == 0:
-            write(path, sections)
+            try:
+                write(path, sections)
+            except BaseException as exc:
+                say(f"{os.getpid()} {type(exc).__name__}")
+                raise
 
 
 def write(path: str, sections: str) -> None:
@@ -91,7 +95,8 @@ def lock(path: str) -> None:
 
 def fetch(path: str, counter: str) -> None:
     """Refresh the catalogue at the word `go`; each real fetch leaves one byte in the file `counter`."""
-    refresher = Refresher(Ledger(SQLiteStore(path), Settings(), FakeClock(NOON)))
+    clock = SystemClock()  # who waits for another must wait in earnest
+    refresher = Refresher(Ledger(SQLiteStore(path), Settings(), clock))
 
     def get(url: str, headers: Mapping[str, str]) -> Fetched:
         with Path(counter).open("ab", buffering=0) as file:
@@ -101,7 +106,7 @@ def fetch(path: str, counter: str) -> None:
         )
 
     sys.stdin.readline()
-    say(refresher.models(get, newer_than=NOON - 60))
+    say(refresher.models(get, newer_than=clock.now() - 60))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,30 @@ def test_opening_it_twice_keeps_this_processs_hold_on_the_log(path):
     first.close()
 
 
+def test_a_file_amid_a_checkpoint_is_not_taken_for_damaged(path, tmp_path):
+    """While another process moves its log, the file alone is of no one moment: the log beside it makes it whole."""
+    path.parent.mkdir()
+    made = SQLiteStore(tmp_path / "made.db")
+    with made.transaction() as tx:
+        for row in range(50):
+            tx.keep_bodies(row, "x" * 5000, None)
+    use(made)
+    log = Path(f"{made.path}-wal").read_bytes()
+    shutil.copyfile(made.path, path)
+    made.close()
+    # The first page has been moved already: it tells of pages that are not there yet.
+    pages = made.path.stat().st_size // 2048
+    with path.open("r+b") as file:
+        file.seek(28)
+        file.write(pages.to_bytes(4, "big"))
+    Path(f"{path}-wal").write_bytes(log)
+    store = SQLiteStore(path)
+    use(store)
+    assert one(store, "SELECT n FROM refusals") == 2
+    assert one(store, "PRAGMA integrity_check") == "ok"
+    store.close()
+
+
 # What is not a store of ours
 
 

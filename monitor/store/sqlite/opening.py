@@ -29,7 +29,9 @@ def connect(path: Path) -> sqlite3.Connection:
             )
         uri = path.absolute().as_uri()
         # Looked at before it is opened for writing: closing such a connection would move a foreign file's log into it.
-        with contextlib.closing(sqlite3.connect(f"{uri}?immutable=1", uri=True)) as look:
+        # The look takes no lock, so it may find another process's checkpoint half done: then it tells nothing.
+        look = sqlite3.connect(f"{uri}?immutable=1", uri=True)
+        with contextlib.closing(look), contextlib.suppress(sqlite3.DatabaseError):
             _check_owner(look, path)
         return sqlite3.connect(
             f"{uri}?mode=rw",
