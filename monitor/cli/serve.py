@@ -21,6 +21,9 @@ WHERE = (
     ("/-/ready", "ready to judge calls"),
 )
 
+ARENA_MAX, MMAP_THRESHOLD = -8, -3
+"""Numbers of glibc's `mallopt`."""
+
 
 @click.command(cls=Command)
 @click.option("--listen", metavar="HOST:PORT", help="Address, instead of the one that the settings name.")
@@ -37,7 +40,21 @@ def serve(run: Invocation, listen: str | None, log_json: bool) -> None:
 
     settings = run.settings if listen is None else run.settings.with_changes(listen=listen)
     log_to_stderr(as_json=log_json)
+    share_one_heap()
     Daemon(settings, run.clock, lambda running: tell(run, running)).run()
+
+
+def share_one_heap() -> bool:
+    """Let the threads of this process share one heap, which gives large blocks back: by glibc's default each has one of
+    its own, and keeps what the largest poll or scrape once took (measured: 68 MB instead of 59). False where it cannot.
+    """
+    import contextlib
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        return all(mallopt(what, value) for what, value in ((ARENA_MAX, 1), (MMAP_THRESHOLD, 128 * 1024)))
+    return False
 
 
 def tell(run: Invocation, running: Running) -> None:
