@@ -59,6 +59,8 @@ class LoopFetch:
             raise ConnectionAbortedError("the daemon is stopping")
         asked = asyncio.run_coroutine_threadsafe(self._get(url, headers), self._loop)
         self._under_way.add(asked)
+        if self._stopped:
+            asked.cancel()  # `stop` came between, and did not see this one
         try:
             return asked.result(TIMEOUT_SECONDS + 5)
         except concurrent.futures.CancelledError:
