@@ -16,8 +16,10 @@ WORKERS ?= 2
 help:
 	@sed -n 's/^#   //p' Makefile
 
+# In a terminal, with a past day and the daemon, until Ctrl-C; in a pipe, and with a real key, a short show that ends.
 run: $(VENV)/.run
-	$(BIN)/openrouter-monitor demo
+	@if [ -t 1 ] && [ -z "$$OPENROUTER_API_KEY" ]; then $(BIN)/openrouter-monitor demo --serve; \
+	else $(BIN)/openrouter-monitor demo; fi
 
 test: $(VENV)/.test .openai2/.done
 	@sh tests/tools/prometheus.sh

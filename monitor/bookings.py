@@ -74,7 +74,7 @@ def read(tx: Transaction, models: tuple[str, ...], settings: Settings, app: str,
         facts={models[0]: _free(models[0])} if only_free else tx.facts(models),
         catalogue_age=age,
         cooldowns=tx.cooldowns(name, (ACCOUNT, PAID_CALLS, *models)) if standing.any_cooldown else {},
-        apps=apps_used(tx, name, day, every=window.server_used is None) if settings.apps else {},
+        apps=apps_used(tx, name, day, every=window.elsewhere is None) if settings.apps else {},
         money=_money(tx, standing.key_remaining_usd, settings, now),
         paused=tx.paused(app, now) if standing.any_pause else None,
     )
@@ -127,8 +127,7 @@ def day_window(
         limit=DEFAULT_PER_DAY if limit is None else limit,
         attempts=attempts,
         uncounted=uncounted,
-        server_used=account.server_used if of_today else None,
-        since_read=max(0, attempts - (account.server_base or 0)) if of_today else 0,
+        elsewhere=account.elsewhere if of_today and account.server_used is not None else None,
         closed_until=account.day_closed_until or 0.0,
     )
 
@@ -217,7 +216,7 @@ def _day_is_spent(tx: Transaction, account: AccountState, name: str, ending: End
     if limit is None:
         return {}
     elsewhere = max(0, limit - (attempts - uncounted))
-    return {"server_used": limit, "server_at": at, "server_base": attempts, "elsewhere": elsewhere}
+    return {"server_used": limit, "server_at": at, "elsewhere": elsewhere}
 
 
 def release(tx: Transaction, hold: Hold, ending: Ending, at: float) -> None:
@@ -249,13 +248,10 @@ def note_key(
     if facts is None or facts.free_used is None:
         return
     state = tx.account(account)
-    attempts, _ = tx.day_windows(account, day_of(asked_at)).get(ALL_APPS, (0, 0))
-    in_lag = min(attempts, tx.sends_since(account, asked_at - COUNTER_LAG_SECONDS))
     changes: dict[str, object] = {
         "server_used": facts.free_used,
         "server_at": asked_at,
-        "server_base": attempts - in_lag,
-        "elsewhere": max(0, facts.free_used - attempts),
+        "elsewhere": _elsewhere(tx, account, state, facts.free_used, asked_at),
     }
     if facts.free_limit is not None:
         changes["server_limit"] = facts.free_limit
@@ -267,6 +263,23 @@ def note_key(
             before, after = str(state.server_limit), str(facts.free_limit)
             tx.add_event(Event(asked_at, "tier_changed", account, before, after, "free requests a day"))
     tx.save_account(account, changes)
+
+
+def _elsewhere(tx: Transaction, account: str, state: AccountState, used: int, asked_at: float) -> int:
+    """Free requests of the day that others sent, by OpenRouter's count `used` and our own.
+
+    The counter lags: of what we sent in the last minute it may show all or nothing, so what is left for others lies
+    between two bounds. It never shrinks within a day: what an earlier look showed stands, as far as the bounds allow.
+    A first look has nothing earlier to go by, and takes the worse bound.
+    """
+    attempts, uncounted = tx.day_windows(account, day_of(asked_at)).get(ALL_APPS, (0, 0))
+    in_lag = min(attempts, tx.sends_since(account, asked_at - COUNTER_LAG_SECONDS))
+    at_least = max(0, used - (attempts - uncounted))
+    at_most = max(0, used - max(0, attempts - uncounted - in_lag))
+    if state.server_at is None:
+        return at_most
+    before = state.elsewhere if day_of(state.server_at) == day_of(asked_at) else 0
+    return max(at_least, min(before, at_most))
 
 
 def note_pace(tx: Transaction, settings: Settings, now: float) -> None:

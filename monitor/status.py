@@ -136,7 +136,7 @@ def _day(
         "limit": window.limit,
         "limit_source": source,
         "used": window.used,
-        "used_source": "counted" if window.server_used is None else "openrouter",
+        "used_source": "counted" if window.elsewhere is None else "openrouter",
         "left": left,
         "resets_at": next_midnight(now),
         "elsewhere": account.elsewhere if of_today else 0,

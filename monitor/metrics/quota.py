@@ -33,7 +33,7 @@ def fill(sheet: Sheet, account: AccountMoment, settings: Settings, now: float) -
 def _windows(sheet: Sheet, account: AccountMoment, settings: Settings, now: float) -> None:
     name, state = account.name, account.state
     day = day_window(state, settings, account.attempts, account.uncounted, now)
-    told = day.server_used is not None
+    told = day.elsewhere is not None
     limit_told = state.server_limit is not None and day.limit == state.server_limit
     sheet.set("openrouter_free_daily_requests_limit", day.limit, name)
     # When OpenRouter itself says that the day is spent, it is, whatever was counted.

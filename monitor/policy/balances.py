@@ -25,27 +25,23 @@ class MinuteWindow:
 class DayWindow:
     """The UTC day's free requests of an account, in requests.
 
-    `attempts` is our own count, `uncounted` those of them that OpenRouter is known not to count. `server_used` was
-    read today from `/key`; `since_read` is what we sent since then, and shortly before (its counter lags).
+    `attempts` is our own count, `uncounted` those of them that OpenRouter is known not to count. `elsewhere` is what
+    others used on the account, derived from `/key`; None when it told nothing today.
     """
 
     limit: int
     attempts: int = 0
     uncounted: int = 0
-    server_used: int | None = None
-    since_read: int = 0
+    elsewhere: int | None = None
     closed_until: float = 0.0
 
     @property
     def used(self) -> int:
-        """The day's use as far as it can be known: OpenRouter's own figure and what it cannot have seen yet.
+        """The day's use as far as it can be known: what we sent and OpenRouter counts, and what was used elsewhere.
 
-        Never less than what we ourselves sent and have no reason to think uncounted. Without a figure of
-        OpenRouter's, every attempt counts.
+        Without a figure of OpenRouter's, every attempt counts.
         """
-        if self.server_used is None:
-            return self.attempts
-        return max(self.server_used + self.since_read, self.attempts - self.uncounted)
+        return self.attempts if self.elsewhere is None else self.attempts - self.uncounted + self.elsewhere
 
 
 @dataclass(slots=True)

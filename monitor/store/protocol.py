@@ -29,7 +29,6 @@ class AccountState(NamedTuple):
     server_used: int | None = None
     server_limit: int | None = None
     server_at: float | None = None
-    server_base: int = 0
     elsewhere: int = 0
     minute_limit: int | None = None
     minute_limit_at: float = 0.0
@@ -58,7 +57,7 @@ class Standing(NamedTuple):
     server_used: int | None
     server_limit: int | None
     server_at: float | None
-    server_base: int | None
+    elsewhere: int | None
     minute_limit: int | None
     minute_limit_at: float | None
     minute_closed_until: float | None

@@ -230,6 +230,42 @@ def test_a_counter_that_lags_does_not_give_requests_back(make, clock):
     assert why(book) is Reason.DAY_LIMIT
 
 
+def test_own_use_is_not_taken_for_somebody_elses(make, clock):
+    """Looks while requests go out, at a counter that lags or does not: the day's use is what was sent, each time."""
+    book = make(quota={"per_minute": 1000})
+    book.note_key(key_facts(0, 50), asked_at=clock.now())
+    for sent in range(1, 51):
+        take(book)
+        clock.advance(7)
+        shown = sent if sent % 2 else max(0, sent - 8)
+        book.note_key(key_facts(shown, 50), asked_at=clock.now())
+        assert one(book, "SELECT elsewhere FROM accounts") == 0
+    assert why(book) is Reason.DAY_LIMIT
+
+
+def test_what_others_used_is_not_forgotten_while_the_counter_lags(make, clock):
+    """Twenty of somebody else's, then twenty of ours that the counter does not show yet: ten are left, not thirty."""
+    book = make(quota={"per_minute": 1000})
+    book.note_key(key_facts(20, 50), asked_at=clock.now())
+    for _ in range(20):
+        take(book)
+    book.note_key(key_facts(20, 50), asked_at=clock.now() + 5)
+    for _ in range(10):
+        take(book)
+    assert why(book) is Reason.DAY_LIMIT
+
+
+def test_yesterdays_count_shown_after_midnight_is_corrected(make, clock):
+    """A counter that still shows yesterday's fifty shuts the day only until it is looked at again."""
+    book = make()
+    book.note_key(key_facts(50, 50), asked_at=TOMORROW - 10)
+    clock.set(TOMORROW + 5)
+    book.note_key(key_facts(50, 50), asked_at=TOMORROW + 5)
+    assert why(book) is Reason.DAY_LIMIT
+    book.note_key(key_facts(0, 50), asked_at=TOMORROW + 65)
+    assert why(book) is None
+
+
 def test_yesterdays_counter_says_nothing_today(make, clock):
     """After midnight UTC the limit stays known and the count begins anew."""
     book = make()

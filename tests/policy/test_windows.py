@@ -86,23 +86,22 @@ def test_waiting_as_long_as_told_is_enough_and_not_too_long(limit, gaps):
     [
         (DayWindow(50, attempts=7), 7),
         (DayWindow(50, attempts=7, uncounted=3), 7),
-        (DayWindow(50, attempts=7, server_used=4, since_read=0), 7),
-        (DayWindow(50, attempts=7, uncounted=3, server_used=4), 4),
-        (DayWindow(50, attempts=7, uncounted=3, server_used=1), 4),
-        (DayWindow(50, attempts=7, server_used=20, since_read=2), 22),
-        (DayWindow(50, attempts=0, server_used=1060), 1060),
+        (DayWindow(50, attempts=7, elsewhere=0), 7),
+        (DayWindow(50, attempts=7, uncounted=3, elsewhere=0), 4),
+        (DayWindow(50, attempts=7, elsewhere=15), 22),
+        (DayWindow(50, attempts=0, elsewhere=1060), 1060),
     ],
 )
 def test_the_days_use_is_the_most_that_is_known(window, used):
-    """Without a figure of OpenRouter's every attempt counts; with one, that and what it cannot have seen, and never
-    less than what we sent and have no reason to think uncounted."""
+    """Without a figure of OpenRouter's every attempt counts; with one, what we sent and it counts, and what others
+    used."""
     assert window.used == used
 
 
 @pytest.mark.parametrize(("used", "open_"), [(49, True), (50, False), (1060, False)])
 def test_the_day_shuts_at_its_limit(used, open_):
     """At the limit, and beyond it, where OpenRouter's own figure can go."""
-    window = DayWindow(50, server_used=used)
+    window = DayWindow(50, elsewhere=used)
     assert day_opens_at(window, NOON) == (None if open_ else next_midnight(NOON))
     assert day_remaining(window, NOON) == max(0, 50 - used)
 

@@ -8,12 +8,12 @@ from monitor.store.protocol import ALL_APPS, AccountState, Standing
 from monitor.store.sqlite.rows import Rows
 
 _ACCOUNT_COLUMNS = (
-    "server_used, server_limit, server_at, server_base, elsewhere, minute_limit, minute_limit_at, "
+    "server_used, server_limit, server_at, elsewhere, minute_limit, minute_limit_at, "
     "minute_closed_until, day_closed_until, day_closed_at, key_remaining_usd, key_at"
 )
 _NEW_ACCOUNT = AccountState()
 _STANDING = """
-SELECT a.server_used, a.server_limit, a.server_at, a.server_base, a.minute_limit, a.minute_limit_at,
+SELECT a.server_used, a.server_limit, a.server_at, a.elsewhere, a.minute_limit, a.minute_limit_at,
        a.minute_closed_until, a.day_closed_until, a.key_remaining_usd, a.key_at, c.source, c.fetched_at,
        (SELECT max(seq) FROM sends WHERE account = ?1),
        EXISTS (SELECT 1 FROM pauses), EXISTS (SELECT 1 FROM cooldowns WHERE account = ?1),

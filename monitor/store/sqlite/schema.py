@@ -85,7 +85,6 @@ CREATE TABLE accounts (
     server_used INTEGER,
     server_limit INTEGER,
     server_at REAL,
-    server_base INTEGER NOT NULL DEFAULT 0,
     elsewhere INTEGER NOT NULL DEFAULT 0,
     minute_limit INTEGER,
     minute_limit_at REAL NOT NULL DEFAULT 0,
