@@ -39,7 +39,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.test
-	$(BIN)/python -m pytest -m soak tests
+	$(BIN)/python -m pytest -m soak -s tests/soak
 
 build: $(VENV)/.check
 	$(BIN)/python -m pip wheel --no-deps -w dist .
