@@ -40,7 +40,12 @@ from monitor.store.sqlite.opening import (
 
 T = TypeVar("T")
 
-_WAIT = f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}"
+_WAIT_LONG = f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}"
+_TURN_MILLISECONDS = 8
+_TURNS = int(BUSY_SECONDS * 1000 / _TURN_MILLISECONDS)
+_WAIT = f"PRAGMA busy_timeout={_TURN_MILLISECONDS}"
+"""SQLite asks again after 1, 2 and 5 ms, later only ten times a second: beside a process that writes without a pause
+(an app that tries refused calls again and again) two waited for more than 5 s. Many short waits find the gaps."""
 
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 CHECK_EVERY = 64
@@ -88,11 +93,13 @@ class Connection(Generic[T]):
         try:
             connection = self._sqlite or self._open()
             try:
+                connection.execute(_WAIT_LONG)
                 connection.execute("BEGIN")
                 try:
                     yield connection
                 finally:
                     connection.execute("ROLLBACK")
+                    connection.execute(_WAIT)
             except sqlite3.Error as exc:
                 raise self.explained(exc) from exc
         finally:
@@ -180,8 +187,9 @@ class Connection(Generic[T]):
 
     def before_fork(self) -> None:
         """Close the file, so that a child inherits nothing of it, and let nobody open it until the fork is over."""
-        # The wait ends should the forking thread itself be in a transaction: then `_after_fork` does what it can.
-        self._frozen = self._lock.acquire(timeout=2 * BUSY_SECONDS)
+        # Should the forking thread itself be in a transaction, `_after_fork` does what it can.
+        mine = self._owner == threading.get_ident()
+        self._frozen = not mine and self._lock.acquire(timeout=2 * BUSY_SECONDS)
         if self._frozen:
             self._drop()
 
@@ -202,6 +210,7 @@ class Connection(Generic[T]):
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_WAIT)
             self._inode = _inode(self.path)
         except BaseException as exc:
             connection.close()
@@ -251,9 +260,11 @@ class WriteTransaction(AbstractContextManager[T, None]):
         owner.begin(self._block)
         try:
             self._connection = owner.opened()
-            if not self._block:
+            if self._block:
+                _take_turn(self._connection)
+            else:
                 self._connection.execute("PRAGMA busy_timeout=0")
-            self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute("BEGIN IMMEDIATE")
         except BaseException as exc:
             self._wait_again()
             owner.end()
@@ -285,6 +296,17 @@ class WriteTransaction(AbstractContextManager[T, None]):
         if not self._block and self._owner.is_open:
             with contextlib.suppress(sqlite3.Error):
                 self._owner.opened().execute(_WAIT)
+
+
+def _take_turn(connection: sqlite3.Connection) -> None:
+    """`BEGIN IMMEDIATE`, asked for again and again while another process writes."""
+    for turn in range(_TURNS):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as exc:
+            if turn == _TURNS - 1 or not is_busy(exc):
+                raise
 
 
 def _inode(path: Path) -> tuple[int, int]:
