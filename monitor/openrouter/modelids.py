@@ -39,6 +39,12 @@ def model_id(value: object) -> str:
 
 
 @lru_cache(maxsize=1024)
+def is_plain_model(name: str) -> bool:
+    """Whether this is an id that can be read and that nothing speaks against, whatever it costs."""
+    return _PLAIN.fullmatch(name) is not None and judge_model(name) is None
+
+
+@lru_cache(maxsize=1024)
 def judge_model(name: str) -> Objection | None:
     """What speaks against this id whatever it costs."""
     if name == "openrouter/free":

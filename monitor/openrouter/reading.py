@@ -15,7 +15,7 @@ from monitor.openrouter.unreadable import Unreadable
 from monitor.redact import redact
 
 _PLAIN_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
-_MOST_TOKENS = 10**9
+MOST_TOKENS = 10**9
 _PROVIDER_KEYS = frozenset({"maxprice", "options", "max_price"})
 
 
@@ -185,7 +185,7 @@ def _stream(reading: Reading, value: object) -> None:
 
 def _max_tokens(reading: Reading, value: object) -> None:
     # What is no count is left to the server to refuse; until then the model's own maximum is the worst case.
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     reading.limits.append(math.ceil(value) if good and isinstance(value, int | float) else None)
 
 

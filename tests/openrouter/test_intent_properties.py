@@ -17,9 +17,12 @@ from monitor.openrouter.intent import read_intent
 
 PAID_ELEMENTS = [(endpoint, extra) for endpoint, extra, _ in PAID if endpoint is Endpoint.CHAT and "model" not in extra]
 
+# Plugins are left out: one of them names a free parser, and makes a document harmless that would be none.
+HARMLESS_BESIDE = [(endpoint, extra) for endpoint, extra in PLAIN[:20] if "plugins" not in extra]
+
 
 @settings(max_examples=150)
-@given(st.lists(st.sampled_from(PLAIN[:20]), max_size=4), st.sampled_from(PAID_ELEMENTS), st.randoms())
+@given(st.lists(st.sampled_from(HARMLESS_BESIDE), max_size=4), st.sampled_from(PAID_ELEMENTS), st.randoms())
 def test_nothing_hides_a_paid_element(
     plain: list[tuple[Endpoint, dict[str, Any]]], paid: tuple[Endpoint, dict[str, Any]], random: Any
 ) -> None:
