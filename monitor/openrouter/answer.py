@@ -18,6 +18,7 @@ from monitor.openrouter.excerpt import Excerpt
 from monitor.openrouter.findings import Findings, outcome_of
 from monitor.openrouter.limits import classify_limit, error_code, error_text
 from monitor.openrouter.sse import SSEParser
+from monitor.openrouter.usage import read_usage
 from monitor.openrouter.values import count, loads
 from monitor.redact import redact
 
@@ -28,6 +29,10 @@ _LIMIT_STATUSES = frozenset({402, 403, 429})
 _MARKS = {Endpoint.RESPONSES: b'"response":', Endpoint.MESSAGES: b"message_stop"}
 _GENERATION = re.compile(r"gen-[A-Za-z0-9-]{1,100}")
 _CHAT_MARK = b"network_error"
+# What an answer that went well consists of.
+_USUAL_KEYS = frozenset({"id", "object", "created", "model", "provider", "choices", "usage", "system_fingerprint"})
+_WELL_ENDED = ("stop", "length", "tool_calls", None)
+_BADLY_ENDED = ("error", "network_error")
 _NO_EVENTS = SSEParser()
 """For answers that are no streams, whose parser is never fed."""
 
@@ -110,6 +115,35 @@ class AnswerReader:
         outcome is `broken`, which the caller knows (cancelled, or a network error, which is the default). `now` is
         epoch seconds.
         """
+        if self._body is not None and not self._opaque and (usual := self._usual(self._body.content())):
+            return usual
+        return self._ending(complete, now, broken)
+
+    def _usual(self, content: object) -> Ending | None:
+        """The ending of a JSON answer that says nothing but what it holds and what it cost; None for any other.
+
+        It returns what a close look returns, at a third of the time, which every call pays.
+        """
+        if self._status != 200 or self._text is not None or type(content) is not dict:
+            return None
+        if not content.keys() <= _USUAL_KEYS or not _all_well(content.get("choices")):
+            return None
+        names = (content.get("id"), content.get("model"), content.get("provider"), content.get("usage"))
+        name, model, provider, usage = names
+        if type(name) is not str or type(model) is not str or type(provider) is not str or type(usage) is not dict:
+            return None
+        if not _GENERATION.fullmatch(name) or not model or not provider or len(model) + len(provider) > 200:
+            return None
+        return Ending(
+            Outcome.SUCCESS,
+            200,
+            read_usage(usage),
+            _shown(model),
+            _shown(provider),
+            _generation(self._headers.get("x-generation-id") or name),
+        )
+
+    def _ending(self, complete: bool, now: float, broken: Outcome | None) -> Ending:
         if complete and self._streams and not self._opaque:
             for name, data in self._parser.flush():
                 self._event(name, data, None)
@@ -225,6 +259,18 @@ class AnswerReader:
         if self._text is None:
             return None
         return redact(b"".join(self._text).decode("utf-8", "replace"), limit=_MAX_TEXT)
+
+
+def _all_well(choices: object) -> bool:
+    """Whether each of these choices ended as models end, without an error of its own."""
+    if type(choices) is not list:
+        return False
+    for choice in choices:
+        if type(choice) is not dict or "error" in choice:
+            return False
+        if choice.get("finish_reason") not in _WELL_ENDED or choice.get("native_finish_reason") in _BADLY_ENDED:
+            return False
+    return True
 
 
 def _is_marked(data: bytes, mark: bytes) -> bool:
