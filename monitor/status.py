@@ -28,7 +28,7 @@ import dataclasses
 from typing import Any
 
 from monitor.bookings import DEFAULT_PER_DAY, day_window, minute_limit
-from monitor.clock import MINUTE, day_of, month_start_day, next_midnight
+from monitor.clock import MINUTE, age_of, day_of, month_start_day, next_midnight
 from monitor.config import Settings
 from monitor.errors import ConfigError
 from monitor.model import Event, KeyFacts, PriceClass
@@ -222,7 +222,8 @@ def _catalogue(reports: Reports, settings: Settings, now: float) -> dict[str, An
     state = reports.catalogue()
     if state is None:
         return None
-    fresh = now - state.fetched_at <= settings.guard.catalogue_max_age
+    age = age_of(state.fetched_at, now)
+    fresh = age is not None and age <= settings.guard.catalogue_max_age
     return {
         "source": state.source,
         "fetched_at": state.fetched_at,

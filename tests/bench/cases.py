@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,12 +17,17 @@ import httpx
 from monitor import Settings, guard_client, guarded_client
 from monitor.clock import SystemClock
 from monitor.ledger import Ask, Ledger
+from monitor.metrics.collector import StoreCollector, registry
+from monitor.metrics.exposition import render
 from monitor.model import Ending, Endpoint, Intent, ModelFacts, Outcome, PriceClass, Usage
+from monitor.status import gather
 from monitor.store import open_store
+from monitor.store.sqlite.reader import Reader
 from tests.bench.measure import Result, interleaved
 from tests.bench.server import MODEL, PAID
 
 ROWS = 1_000_000
+FULL_ROWS = 5_000_000
 
 
 def settings(base_url: str, folder: Path, name: str = "guard.db") -> Settings:
@@ -156,7 +162,8 @@ def ledger(base_url: str, folder: Path) -> Result:
 def _with_catalogue(each: Settings) -> None:
     store, now = open_store(each.store_path), SystemClock().now()
     with store.transaction() as tx:
-        tx.save_models([ModelFacts(MODEL, PriceClass.FREE, prompt_usd=0.0, completion_usd=0.0)], [], now)
+        names = (MODEL, *(f"{number}-{MODEL}" for number in range(20)))
+        tx.save_models([ModelFacts(n, PriceClass.FREE, prompt_usd=0.0, completion_usd=0.0) for n in names], [], now)
         tx.save_catalogue(each.base_url, now, 1)
         tx.save_account(each.account, {"key_at": now, "server_limit": 10**9})
     store.close()
@@ -177,7 +184,7 @@ def _fill(path: Path, rows: int) -> None:
         )
 
 
-def _pair(each: Settings) -> Callable[[], object]:
+def _pair(each: Settings, *, apps: int = 1, models: int = 1) -> Callable[[], object]:
     books = Ledger(open_store(each.store_path), each, SystemClock())
     intent = Intent(Endpoint.CHAT, MODEL, prompt_bytes=100)
     usage = Usage(prompt_tokens=10, completion_tokens=20, cost_usd=0.0)
@@ -185,11 +192,39 @@ def _pair(each: Settings) -> Callable[[], object]:
     numbers: Iterator[int] = iter(range(10**9))
 
     def pair() -> None:
-        decision = books.reserve(Ask(intent, "bench", f"{next(numbers):016x}"))
+        number = next(numbers)
+        asked = intent if models == 1 else replace(intent, model=f"{number % models}-{MODEL}")
+        decision = books.reserve(Ask(asked, f"bench-{number % apps}", f"{number:016x}"))
         assert decision.hold is not None
         books.settle(decision.hold, ending)
 
     return pair
+
+
+def scrape(base_url: str, folder: Path) -> Result:
+    """A scrape of about a thousand series, and the `status` command's figures, by the log's size."""
+    empty, full = settings(base_url, folder, "empty.db"), settings(base_url, folder, "full.db")
+    for each in (empty, full):
+        _with_catalogue(each)
+        pair = _pair(each, apps=20, models=12)
+        for _ in range(600):
+            pair()
+        Ledger(open_store(each.store_path), each, SystemClock()).sweep()
+    _fill(Path(full.store_path), FULL_ROWS)
+    candidates: dict[str, Callable[[], object]] = {}
+    for name, each in (("empty log", empty), (f"{FULL_ROWS:,} rows in the log", full)):
+        Ledger(open_store(each.store_path), each, SystemClock()).sweep()
+        made = registry(StoreCollector(each, SystemClock()))
+        series = sum(not line.startswith(b"#") for line in render(made).body.splitlines())
+        candidates[f"scrape, {name}, {series} series"] = lambda made=made: render(made)  # type: ignore[misc]
+    for name, each in (("empty log", empty), (f"{FULL_ROWS:,} rows", full)):
+        candidates[f"status, {name}"] = lambda each=each: _status(each)  # type: ignore[misc]
+    return interleaved("Scrape and status, by the log's size", candidates, rounds=10, calls=5, bound=1.3)
+
+
+def _status(each: Settings) -> object:
+    with contextlib.closing(Reader(each.store_path)) as reader:
+        return gather(reader, each, SystemClock().now())
 
 
 def start(base_url: str, folder: Path) -> Result:
@@ -212,5 +247,6 @@ CASES = {
     "async": async_call,
     "refused": refused,
     "ledger": ledger,
+    "scrape": scrape,
     "start": start,
 }
