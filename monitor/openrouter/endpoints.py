@@ -91,16 +91,18 @@ def classify(method: str, url: str, base_url: str, headers: Mapping[str, str] = 
     """What a request to `url` is. `base_url` is the configured OpenRouter API; `headers` have lower-case names.
 
     The query is ignored: no parameter of OpenRouter's turns a path into another. A method-override header makes a
-    request to OpenRouter unknown, since the server may then see another method than we do.
+    request to OpenRouter unknown, since the server may then see another method than we do; a `Host` header that names
+    OpenRouter makes it one to OpenRouter, whatever address it is sent to.
     """
-    overridden = False
+    overridden, named = False, ""
     if headers:
         overridden = "x-http-method-override" in headers or any(name in headers for name in _OVERRIDES)
-    return _classify(method, url.partition("?")[0].partition("#")[0], base_url, overridden)
+        named = headers.get("host", "")
+    return _classify(method, url.partition("?")[0].partition("#")[0], base_url, overridden, named)
 
 
 @lru_cache(maxsize=2048)
-def _classify(method: str, url: str, base_url: str, overridden: bool) -> Target:
+def _classify(method: str, url: str, base_url: str, overridden: bool, named: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = _host(parts.hostname or ""), parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
@@ -111,6 +113,8 @@ def _classify(method: str, url: str, base_url: str, overridden: bool) -> Target:
     base_host, base_port, base_path, base_read = _base(base_url)
     at_base = host == base_host and port == base_port
     verb = method.strip().upper()
+    if not at_base and not _is_openrouter(host) and named and is_openrouter_host(named, base_url):
+        at_base = True
     if at_base or _is_openrouter(host):
         if overridden:
             return _unknown("a header overrides the method")

@@ -69,12 +69,13 @@ def _guard_family(client: Any, family: Any, app: str | None, settings: Settings 
     else:
         return False
     # Both libraries keep the transport, and those for proxies, under these names; a test holds them to it.
-    if not isinstance(client._transport, transport):
-        guard = Guard(app, settings)
+    has_guard = isinstance(client._transport, transport)
+    guard = client._transport.guard if has_guard else Guard(app, settings)
+    if not has_guard:
         client._transport = transport(client._transport, guard=guard)
-        for pattern, mounted in client._mounts.items():
-            if mounted is not None:
-                client._mounts[pattern] = transport(mounted, guard=guard)
+    for pattern, mounted in client._mounts.items():
+        if mounted is not None and not isinstance(mounted, transport):
+            client._mounts[pattern] = transport(mounted, guard=guard)
     return True
 
 

@@ -141,7 +141,16 @@ def never_sent_types(library: ModuleType) -> tuple[type[BaseException], ...]:
 
 def as_seen(request: Any, body: Callable[[], bytes]) -> Request:
     """A request of httpx or httpx2 as the course knows it."""
-    return Request(request.method, str(request.url), lower_case(request.headers.raw), body)
+    url = str(request.url) if "target" not in request.extensions else _sent_to(request)
+    return Request(request.method, url, lower_case(request.headers.raw), body)
+
+
+def _sent_to(request: Any) -> str:
+    """Where a request goes whose extension `target` stands on its first line in place of the URL's path."""
+    target = request.extensions["target"]
+    path = target.decode("latin-1") if isinstance(target, bytes) else str(target)
+    # One that is no path, as for a proxy, may be read as either host: the space makes it one that nobody can judge.
+    return f"{request.url.scheme}://{request.url.netloc.decode('ascii')}{path if path[:1] == '/' else f'/ {path}'}"
 
 
 def with_body(library: ModuleType, request: Any, body: bytes | None) -> Any:

@@ -169,6 +169,16 @@ def test_urls_that_parsers_disagree_on_are_unknown(url: str) -> None:
     assert classify("POST", url, BASE).kind is Kind.UNKNOWN
 
 
+@pytest.mark.parametrize("host", ["openrouter.ai", "EU.OpenRouter.ai", "openrouter.ai:443", "127.0.0.1:9100"])
+def test_a_host_header_that_names_openrouter_makes_it_openrouters(host: str) -> None:
+    """An address of its own with `Host: openrouter.ai` is OpenRouter all the same: what is unknown there is refused."""
+    headers = {"host": host}
+    assert classify("POST", "http://192.0.2.7/api/v1/images", LOCAL, headers).endpoint is Endpoint.IMAGES
+    assert classify("PUT", "http://192.0.2.7/api/v1/chat/completions", LOCAL, headers).kind is Kind.UNKNOWN
+    assert classify("POST", "http://192.0.2.7/upload", LOCAL, headers).kind is Kind.UNKNOWN
+    assert classify("POST", "http://192.0.2.7/upload", LOCAL, {"host": "192.0.2.7"}).kind is Kind.FOREIGN
+
+
 def test_hosts() -> None:
     """openrouter.ai, what is below it, and the configured host with its port are OpenRouter's; nothing else."""
     for host in ("openrouter.ai", "EU.openrouter.ai.", "openrouter.ai:443", "127.0.0.1:9100", "u:p@openrouter.ai"):

@@ -209,6 +209,28 @@ async def test_the_asynchronous_transport_stands_alone(world):
     assert world.outcomes() == ["success"] * 20
 
 
+def test_routes_beside_a_guard_are_guarded_too(library, world):
+    """A client made with the guard as its transport and a proxy or mount beside it has no way around the guard."""
+    settings = world.settings()
+    transport = monitor.guard_client(library.Client(), "app", settings)._transport
+    client = library.Client(transport=transport, mounts={"http://": library.HTTPTransport()}, headers=bearer())
+    with guard_client(client, "app", settings):
+        assert client.post(world.url, json=chat(PAID)).status_code == 403
+        assert all(mounted.guard is transport.guard for mounted in client._mounts.values())
+    world.refused_once()
+
+
+@pytest.mark.parametrize("path", ["/keys", "/chat/completions"])
+@pytest.mark.parametrize("target", [b"/api/v1/chat/completions", b"http://elsewhere.test/api/v1/chat/completions"])
+def test_what_stands_on_the_first_line_is_judged(library, world, path, target):
+    """The extension `target` of httpx replaces the URL's path: the guard judges what is sent."""
+    with guard_client(library.Client(headers=bearer()), "app", world.settings()) as client:
+        answer = client.post(f"{world.sim.base_url}{path}", json=chat(PAID), extensions={"target": target})
+    known = target.startswith(b"/")
+    assert answer.headers[REASON_HEADER] == ("model_not_free" if known else "endpoint_unknown")
+    world.refused_once()
+
+
 def test_two_clients_share_one_account(library, world):
     """Clients with the same store are one account: what one used, the other has not."""
     settings = world.settings(quota={"per_minute": 3})
