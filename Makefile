@@ -5,7 +5,9 @@
 #   make bench   timings, as ratios
 #   make soak    long tests, not part of `make test`
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+# The first that runs and is new enough: a version manager's shim may stand on the PATH for a Python that is not there.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
@@ -51,7 +53,7 @@ clean:
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "$(PYTHON) is older than 3.11: say PYTHON=/path/to/python3.11"; exit 1; }
+		|| { echo "$(PYTHON) does not run, or is older than 3.11: say PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "No virtual environment could be made (on Debian: apt install python3-venv)"; exit 1; }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from io import BytesIO
@@ -10,13 +11,14 @@ from typing import Any
 import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+from urllib3.util import Retry
 
 from monitor.openrouter.decoding import Undecodable, decoder
 from monitor.refresh import Fetched
 from monitor.transport.course import Guard, Head, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import without_encoding
-from monitor.transport.refusal import Answer
+from monitor.transport.refusal import REASON_HEADER, Answer
 from monitor.transport.sync import Background
 from monitor.transport.watch import Watch
 
@@ -34,18 +36,42 @@ class GuardAdapter(BaseAdapter):
         self._background = Background()
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Judge, reserve, send and watch; or answer with a refusal."""
+        """Judge, reserve, send and watch; or answer with a refusal.
+
+        The adapter's own retries send again below the guard, unseen: for what is judged they are made here, and each
+        is an attempt of its own.
+        """
+        retries = getattr(self.next_adapter, "max_retries", None)
+        if not isinstance(retries, Retry) or retries.total in (0, False) or not self.guard.judges(_seen(request)):
+            return self._attempt(self.next_adapter, request, args, kwargs)
+        adapter = _only_connecting(self.next_adapter, retries)
+        while True:
+            try:
+                response = self._attempt(adapter, request, args, kwargs)
+            except requests.RequestException as exc:
+                again = _after_error(retries, request, exc)
+                if again is None:
+                    raise
+                again.sleep()
+            else:
+                again = _after_answer(retries, request, response)
+                if again is None:
+                    return response
+                again.sleep(response.raw)
+            retries = again
+
+    def _attempt(
+        self, adapter: BaseAdapter, request: requests.PreparedRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> requests.Response:
         shell = Shell(lambda url, headers: self._fetch(url, headers, kwargs), _never_sent, self._background.start)
-        headers = {str(name).lower(): str(_text(value)) for name, value in request.headers.items()}
-        seen = Request(request.method or "GET", request.url or "", headers, lambda: _body(request))
-        course = self.guard.course(seen, shell)
+        course = self.guard.course(_seen(request), shell)
         response: Any = None
         try:
             effect = next(course)
             while True:
                 try:
                     if isinstance(effect, Send):
-                        response = self.next_adapter.send(_with_body(request, effect.body), *args, **kwargs)
+                        response = adapter.send(_with_body(request, effect.body), *args, **kwargs)
                         result: Any = Head(response.status_code, _decoded_headers(response))
                     elif isinstance(effect, Run):
                         result = effect.work()
@@ -150,6 +176,52 @@ class RawTee:
         watch.settle()
 
 
+def _seen(request: requests.PreparedRequest) -> Request:
+    headers = {str(name).lower(): str(_text(value)) for name, value in request.headers.items()}
+    return Request(request.method or "GET", request.url or "", headers, lambda: _body(request))
+
+
+def _only_connecting(adapter: BaseAdapter, retries: Retry) -> BaseAdapter:
+    """The same adapter, pools and all, but for retries after something was sent."""
+    copy: Any = object.__new__(type(adapter))
+    copy.__dict__.update(adapter.__dict__)
+    copy.max_retries = retries.new(read=False, other=0, status_forcelist=(), respect_retry_after_header=False)
+    return copy  # type: ignore[no-any-return]
+
+
+def _after_error(retries: Retry, request: requests.PreparedRequest, exc: requests.RequestException) -> Retry | None:
+    """What is left of `retries` when the request is to be sent again after `exc`; None when it is not."""
+    cause = exc.args[0] if exc.args else None
+    if not isinstance(cause, HTTPError) or isinstance(cause, MaxRetryError):
+        return None
+    try:
+        return retries.increment(request.method, request.url, error=cause)
+    except HTTPError:
+        return None
+
+
+def _after_answer(retries: Retry, request: requests.PreparedRequest, response: requests.Response) -> Retry | None:
+    """The same after an answer, which is read to its end if the request is to be sent again.
+
+    Raises requests' RetryError when the retries are used up, as its own adapter does.
+    """
+    headers = response.headers
+    if REASON_HEADER in headers or not retries.is_retry(
+        request.method or "GET", response.status_code, "Retry-After" in headers
+    ):
+        return None
+    try:
+        again = retries.increment(request.method, request.url, response=response.raw)
+    except MaxRetryError as exc:
+        if not retries.raise_on_status:
+            return None
+        response.close()
+        raise requests.exceptions.RetryError(exc, request=request) from exc
+    with contextlib.suppress(requests.RequestException):
+        _ = response.content
+    return again
+
+
 def _never_sent(exc: BaseException) -> bool:
     if isinstance(exc, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
         return True
@@ -165,11 +237,18 @@ def _body(request: requests.PreparedRequest) -> bytes:
     if isinstance(body, str):
         return body.encode()
     if not isinstance(body, bytes):
-        body = body.read() if hasattr(body, "read") else b"".join(body)
-        request.body = body
+        if hasattr(body, "read"):
+            body = _utf8(body.read())
+        elif not isinstance(body, bytearray | memoryview):
+            body = b"".join(map(_utf8, body))
+        request.body = body = bytes(body)
         request.headers.pop("Transfer-Encoding", None)
         request.headers["Content-Length"] = str(len(body))
     return bytes(body)
+
+
+def _utf8(piece: str | bytes) -> bytes:
+    return piece.encode() if isinstance(piece, str) else piece
 
 
 def _with_body(request: requests.PreparedRequest, body: bytes | None) -> requests.PreparedRequest:

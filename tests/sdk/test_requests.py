@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import requests
 from guard_kit import FREE, PAID, REASON_HEADER, World, bearer, chat, collect, error_of
+from requests.adapters import HTTPAdapter
 from upstream_kit import ANSWER, JSON, Reply, Upstream
+from urllib3.util import Retry
 
 from monitor import Settings, guard_client
 
@@ -120,7 +122,59 @@ def test_a_body_that_can_be_read_once_is_judged_and_sent(connect, world, tmp_pat
     assert session.post(world.url, data=iter([body[:9], body[9:]]), timeout=5).status_code == 200
     with file.open("rb") as handle:
         assert session.post(world.url, data=handle, timeout=5).status_code == 200
-    assert world.outcomes() == ["success", "success"]
+    with file.open() as handle:
+        assert session.post(world.url, data=handle, timeout=5).status_code == 200
+    assert session.post(world.url, data=iter([body.decode()]), timeout=5).status_code == 200
+    assert world.outcomes() == ["success"] * 4
+
+
+def _retrying(world: World, retry: Retry, **changes: Any) -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.headers.update(bearer())
+    return guard_client(session, "script", world.settings(**changes))
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, "close"])
+def test_each_of_a_sessions_retries_is_an_attempt_on_record(worlds, fault):
+    """An adapter that sends again after a 503 or a cut connection does so through the guard: two failures, a success."""
+    world = worlds({"match": {"times": 2}, "do": fault})
+    with _retrying(world, Retry(total=3, status_forcelist=[503], allowed_methods=None)) as session:
+        assert session.post(world.url, json=chat(), timeout=5).status_code == 200
+    failed = "network_error" if fault == "close" else "server_error"
+    assert (world.outcomes(), world.taken(), world.sim.books.requests) == ([failed, failed, "success"], 3, 3)
+
+
+def test_retries_stop_at_the_guard(worlds):
+    """A retry that the minute has no room for is refused, and the refusal is not retried."""
+    world = worlds({"do": {"kind": "status", "status": 503}})
+    retry = Retry(total=9, status_forcelist=[403, 429, 503], allowed_methods=None)
+    with _retrying(world, retry, quota={"per_minute": 2}) as session:
+        answer = session.post(world.url, json=chat(), timeout=5)
+    assert answer.headers[REASON_HEADER] == "minute_limit"
+    assert (world.outcomes(), world.sim.books.requests) == (["server_error"] * 2 + ["refused"], 2)
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_retries_run_out_as_they_always_did(worlds, raises):
+    """RetryError, or the last answer with `raise_on_status=False`."""
+    world = worlds({"do": {"kind": "status", "status": 503}})
+    retry = Retry(total=2, status_forcelist=[503], allowed_methods=None, raise_on_status=raises)
+    with _retrying(world, retry) as session:
+        if raises:
+            with pytest.raises(requests.exceptions.RetryError):
+                session.post(world.url, json=chat(), timeout=5)
+        else:
+            assert session.post(world.url, json=chat(), timeout=5).status_code == 503
+    assert (world.outcomes(), world.sim.books.requests) == (["server_error"] * 3, 3)
+
+
+def test_a_method_that_is_not_retried_is_not_retried(worlds):
+    """`max_retries=3`, which by urllib3's rules sends no POST again, still does not."""
+    world = worlds({"do": "close"})
+    with _retrying(world, Retry(3)) as session, pytest.raises(requests.ConnectionError):
+        session.post(world.url, json=chat(), timeout=5)
+    assert (world.outcomes(), world.taken(), world.sim.books.requests) == (["network_error"], 1, 1)
 
 
 def test_connection_refused_is_released(connect, world):
