@@ -259,6 +259,9 @@ class Ledger:
             tx.count_refusal(ask.app, shadowed, shadow=True)
         return Hold(row, call, day_of(now), send, cooled=bool(books.balances.cooldowns))
 
+    def _is_vouched(self, tier: Tier) -> bool:
+        return tier is Tier.FREE and self.settings.guard.catalogue != "suffix"
+
     def _record_refusal(self, tx: Transaction, ask: Ask, verdict: Verdict, now: float) -> None:
         assert verdict.reason is not None
         call = self._call(ask, now, tier=Tier.UNKNOWN, reason=verdict.reason)
@@ -281,8 +284,8 @@ class Ledger:
             app=ask.app,
             account=self.settings.account,
             endpoint=ask.intent.endpoint,
-            # An id that nobody vouches for may be anything that was put there by mistake, a key for instance.
-            model=model if model is None or tier is Tier.FREE else redact(model, limit=200),
+            # An id that no catalogue vouches for may be anything that was put there by mistake, a key for instance.
+            model=model if model is None or self._is_vouched(tier) else redact(model, limit=200),
             tier=tier,
             stream=ask.intent.stream,
             attempt=ask.attempt,

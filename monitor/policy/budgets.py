@@ -42,6 +42,8 @@ def _worst_of(intent: Intent, facts: ModelFacts | None) -> float | None:
         return None
     prompt_usd = max(facts.prompt_usd, facts.worst_prompt_usd or 0.0)
     completion_usd = max(facts.completion_usd, facts.worst_completion_usd or 0.0)
+    if facts.price is PriceClass.PAID and not (prompt_usd or completion_usd or facts.request_usd):
+        return None  # listed at zero and not free: it bills by the piece (a song), which no price here tells
     prompt = _prompt_tokens(intent, facts)
     answer = _answer_tokens(intent, facts)
     if (prompt is None and prompt_usd > 0) or (answer is None and completion_usd > 0):

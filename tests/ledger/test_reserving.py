@@ -376,3 +376,10 @@ def test_the_clock_may_be_anyones(tmp_path):
     book.settle(hold, success())
     assert rows(book, "SELECT started_at, ended_at, outcome FROM calls") == [(86_400.0, 86_400.0, Outcome.SUCCESS)]
     book.store.close()
+
+
+def test_the_suffix_rule_stores_no_key_as_a_model(make):
+    """Without a catalogue nobody vouches for an id: one that looks like a key is masked in its row."""
+    book = make(catalogue=False, guard={"catalogue": "suffix"})
+    assert book.reserve(ask("sk-or-v1-0123456789abcdef:free")).hold is not None
+    assert "0123456789abcdef" not in one(book, "SELECT model_requested FROM calls")

@@ -7,7 +7,7 @@ import pytest
 from monitor.model import Objection, PriceClass, Reason
 from monitor.policy.balances import Money
 from monitor.policy.budgets import broken_budget, has_budget, worst_case_usd
-from tests.fakes.builders import PAID, facts, intent, settings
+from tests.fakes.builders import FREE, PAID, facts, intent, settings
 
 PRICED = facts(PAID, PriceClass.PAID)
 HUGE = 10**9
@@ -81,3 +81,12 @@ def test_any_of_the_three_is_a_budget(name):
     """A budget of zero is one; none is none."""
     assert has_budget(settings(budget={name: 0}).budget)
     assert not has_budget(settings().budget)
+
+
+def test_a_model_listed_at_zero_that_is_not_free_has_no_worst_case():
+    """It bills by the piece, so no budget lets it through; a truly free one, or one with dearer tokens, is bounded."""
+    by_the_song = facts("lab/lyre", PriceClass.PAID, prompt_usd=0.0, completion_usd=0.0)
+    assert worst_case_usd(intent("lab/lyre"), [by_the_song]) is None
+    assert worst_case_usd(intent(FREE), [facts(FREE, PriceClass.FREE)]) == 0
+    dearer = facts("lab/lyre", PriceClass.PAID, prompt_usd=0.0, completion_usd=0.0, worst_prompt_usd=1e-6)
+    assert worst_case_usd(intent("lab/lyre"), [dearer]) == pytest.approx(100e-6)
