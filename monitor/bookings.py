@@ -134,7 +134,7 @@ def day_window(
 
 def tier_of(intent: Intent, balances: Balances) -> Tier:
     """The tier of an attempt that no verdict vouched for: only what the catalogue says of the model."""
-    facts = balances.facts.get(intent.model or "")
+    facts = None if intent.unvouched else balances.facts.get(intent.model or "")
     return Tier.UNKNOWN if facts is None else facts.tier
 
 

@@ -204,6 +204,8 @@ class Objection:
     reason: Reason
     detail: str
     model: str | None = None
+    hint: str = ""
+    """What to do, where the reason's usual advice would be wrong."""
 
 
 @dataclass(slots=True)
@@ -213,7 +215,7 @@ class Intent:
     `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. `objections`
     lists what could bill besides the models; `by_reference` says that content is named by address or id, so that the
     body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be added and
-    the request brings none of its own.
+    the request brings none of its own. `unvouched` says why no price that is known holds where it goes; "" if one may.
     """
 
     endpoint: Endpoint
@@ -227,6 +229,7 @@ class Intent:
     choices: int = 1
     by_reference: bool = False
     accepts_max_price: bool = False
+    unvouched: str = ""
 
     @property
     def models(self) -> tuple[str, ...]:

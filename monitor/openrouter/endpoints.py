@@ -2,6 +2,9 @@
 
 Two readers may read one path differently (`%2e`, `..`, upper case). Only a path that reads the same to all of them is
 judged; the rest is *unknown*, which the guard refuses.
+
+The prices that the guard knows are those of `base_url`'s catalogue. OpenRouter's own vouches for all of OpenRouter, and
+for gateways, which stand before it; that of any other upstream (a proxy, a simulator) for nobody but itself.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -33,11 +36,26 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes. `endpoint` is set for billable and unknown ones; `detail` says why it is unknown."""
+    """Where a request goes. `endpoint` is set for billable and unknown ones; `detail` says why it is unknown.
+
+    `unvouched` says why the catalogue of `base_url` tells nothing about what a billable one costs; "" when it does.
+    """
 
     kind: Kind
     endpoint: Endpoint | None
     detail: str = ""
+    unvouched: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """`base_url` taken apart: `path` is as it is spelled, `read` as it is read."""
+
+    url: str
+    host: str
+    port: int | None
+    path: str
+    read: str
 
 
 # OpenRouter's API reference: every POST that runs inference, below `/api/v1`.
@@ -58,6 +76,8 @@ _BILLABLE = {
 # The one inference endpoint outside `/v1`.
 _DECISIONS = frozenset({"/api/alpha/decisions", "/alpha/decisions"})
 _GENERAL_PREFIXES = ("/api/v1", "/v1")
+# A base with one of these paths stands for a whole OpenRouter; with another it is one upstream of several on its host.
+_WHOLE_HOST = frozenset({"", "/api", *_GENERAL_PREFIXES})
 # On another host a gateway may stand before OpenRouter, so these count as inference wherever the prefix ends.
 _SUFFIXES = {
     **{path: endpoint for path, endpoint in _BILLABLE.items() if endpoint is not Endpoint.IMAGES},
@@ -82,6 +102,9 @@ _SLASHES = re.compile(r"//+")
 # What URL parsers disagree about, or silently drop.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# Three names of this machine: a base on one of them is the same server by the others.
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SHOWN = 80
 _FREE = Target(Kind.FREE, None)
 _FOREIGN = Target(Kind.FOREIGN, None)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -110,22 +133,35 @@ def _classify(method: str, url: str, base_url: str, overridden: bool, named: str
         return _unknown("the URL cannot be read")
     if _AMBIGUOUS.search(url):
         return _unknown("the URL holds a backslash, a space or a control character")
-    base_host, base_port, base_path, base_read = _base(base_url)
-    at_base = host == base_host and port == base_port
+    base = _base(base_url)
+    at_base = port == base.port and _same_host(host, base.host)
     verb = method.strip().upper()
-    if not at_base and not _is_openrouter(host) and named and is_openrouter_host(named, base_url):
-        at_base = True
-    if at_base or _is_openrouter(host):
-        if overridden:
-            return _unknown("a header overrides the method")
-        if not at_base:
-            return _openrouter(verb, _tidy(parts.path), _read(parts.path), _GENERAL_PREFIXES)
-        tidy = _tidy(parts.path)
-        if tidy.startswith(base_path):
+    if not at_base and not _is_openrouter(host) and not (named and is_openrouter_host(named, base_url)):
+        return _priced_by(base, _elsewhere(verb, parts.path, overridden), host)
+    if overridden:
+        return _unknown("a header overrides the method")
+    tidy, read = _tidy(parts.path), _read(parts.path)
+    prefixes: tuple[str, ...] = _GENERAL_PREFIXES
+    if at_base or not _is_openrouter(host):
+        prefixes = (base.read, *prefixes)
+        if tidy.startswith(base.path):
             # The operator chose how the base is spelled; only what follows it is judged by its spelling.
-            tidy = base_read + tidy[len(base_path) :]
-        return _openrouter(verb, tidy, _read(parts.path), (base_read, *_GENERAL_PREFIXES))
-    return _elsewhere(verb, parts.path, overridden)
+            tidy = base.read + tidy[len(base.path) :]
+    target = _openrouter(verb, tidy, read, prefixes)
+    if not at_base:
+        return _priced_by(base, target, host)
+    if named and not _same_host(_split(named)[0], base.host):
+        # A server of many names chooses by this one whom to ask.
+        return _priced_by(base, target, named)
+    below = base.read in _WHOLE_HOST or (read or "").startswith(base.read + "/")
+    return target if below else _priced_by(base, target, f"another path of {host}")
+
+
+def _priced_by(base: _Base, target: Target, where: str) -> Target:
+    """`target` at another place than the base; its catalogue's prices hold there only if it is OpenRouter's own."""
+    if target.kind is not Kind.BILLABLE or _is_openrouter(base.host):
+        return target
+    return replace(target, unvouched=f"it goes to {where[:_SHOWN]}, and the prices known are those of {base.url}")
 
 
 def is_openrouter_host(host: str, base_url: str) -> bool:
@@ -133,15 +169,24 @@ def is_openrouter_host(host: str, base_url: str) -> bool:
 
     Regional hosts such as `eu.openrouter.ai` are OpenRouter's. Case, user info and a trailing dot do not matter.
     """
-    try:
-        parts = urlsplit(f"//{host}")
-        name, port = _host(parts.hostname or ""), parts.port
-    except ValueError:
-        return False
-    base_host, base_port, _, _ = _base(base_url)
+    name, port = _split(host)
+    base = _base(base_url)
     if _is_openrouter(name):
         return True
-    return name == base_host and (port == base_port or (port is None and base_port in (80, 443)))
+    return _same_host(name, base.host) and (port == base.port or (port is None and base.port in (80, 443)))
+
+
+def _same_host(one: str, other: str) -> bool:
+    return one == other or (one in _LOOPBACK and other in _LOOPBACK)
+
+
+def _split(host: str) -> tuple[str, int | None]:
+    """Name and port of a `Host` header; an empty name for what cannot be read."""
+    try:
+        parts = urlsplit(f"//{host}")
+        return _host(parts.hostname or ""), parts.port
+    except ValueError:
+        return "", None
 
 
 def _openrouter(verb: str, tidy: str, read: str | None, prefixes: tuple[str, ...]) -> Target:
@@ -228,14 +273,13 @@ def _is_openrouter(host: str) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _base(base_url: str) -> tuple[str, int | None, str, str]:
-    """Host, port, and the path as it is spelled and as it is read."""
+def _base(base_url: str) -> _Base:
     try:
         parts = urlsplit(base_url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
     except ValueError:
-        return "", None, "", ""
-    return _host(parts.hostname or ""), port, _tidy(parts.path), _read(parts.path) or ""
+        return _Base(base_url, "", None, "", "")
+    return _Base(base_url, _host(parts.hostname or ""), port, _tidy(parts.path), _read(parts.path) or "")
 
 
 def _unknown(detail: str) -> Target:

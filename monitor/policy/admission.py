@@ -23,11 +23,13 @@ def admit(intent: Intent, balances: Balances, settings: Settings, app: str) -> V
         return _refuse(Reason.PAUSED, detail=balances.paused)
     objection = request.objection_to(intent, settings.guard, balances)
     if objection is not None:
-        return _refuse(objection.reason, detail=objection.detail, model=objection.model or intent.model)
+        model = objection.model or intent.model
+        return _refuse(objection.reason, detail=objection.detail, model=model, hint=objection.hint)
     models = intent.models
     estimate, may_bill = 0.0, False
     if settings.guard.allow is not Allow.FREE:
-        may_bill = bool(intent.objections) or not models or not _all_free(models, balances, settings)
+        priced = bool(models) and not intent.objections and not intent.unvouched
+        may_bill = not priced or not _all_free(models, balances, settings)
     if may_bill:
         worst = budgets.worst_case_usd(intent, (balances.facts.get(m) for m in models)) if models else None
         refusal = _money_refusal(intent, balances, settings, worst)
@@ -57,7 +59,7 @@ def _all_free(models: tuple[str, ...], balances: Balances, settings: Settings) -
 def _tier(intent: Intent, balances: Balances, may_bill: bool) -> Tier:
     if not may_bill:
         return Tier.FREE
-    facts = balances.facts.get(intent.model or "")
+    facts = None if intent.unvouched else balances.facts.get(intent.model or "")
     return Tier.UNKNOWN if facts is None else Tier.PAID
 
 
@@ -118,13 +120,20 @@ def _refuse(
     reason: Reason,
     *,
     detail: str = "",
+    hint: str = "",
     model: str | None = None,
     resets_at: float | None = None,
     limit: int | None = None,
 ) -> Verdict:
-    remaining = None if limit is None else 0
     return Verdict(
-        Action.REFUSE, reason=reason, detail=detail, model=model, resets_at=resets_at, limit=limit, remaining=remaining
+        Action.REFUSE,
+        reason=reason,
+        detail=detail,
+        hint=hint,
+        model=model,
+        resets_at=resets_at,
+        limit=limit,
+        remaining=None if limit is None else 0,
     )
 
 

@@ -14,6 +14,8 @@ FREE_ROUTER = "openrouter/free"
 UNJUDGEABLE = frozenset({Reason.ENDPOINT_UNKNOWN, Reason.BODY_UNREADABLE})
 """Refused whatever is allowed: nobody can say what such a request asks for."""
 
+SET_BASE_URL = "Set base_url to the API that you call, or call the one that it names."
+
 
 def catalogue_usable(guard: GuardSettings, balances: Balances) -> bool:
     """Whether the newest catalogue is young enough to be believed."""
@@ -47,11 +49,11 @@ def takes_free_quota(model: str, balances: Balances) -> bool:
 
 def objection_to(intent: Intent, guard: GuardSettings, balances: Balances) -> Objection | None:
     """The first thing in the request that must not leave, or None. What is judged worst comes first."""
-    if intent.endpoint is Endpoint.UNKNOWN:
-        return Objection(Reason.ENDPOINT_UNKNOWN, "this is not an endpoint that the guard can judge")
     for objection in intent.objections:
         if objection.reason in UNJUDGEABLE:
             return objection
+    if intent.endpoint is Endpoint.UNKNOWN:
+        return Objection(Reason.ENDPOINT_UNKNOWN, "this is not an endpoint that the guard can judge")
     if guard.deny and (denied := _first(intent.models, lambda model: _matches(model, guard.deny))):
         return Objection(Reason.MODEL_DENIED, "it is on the deny list", denied)
     if guard.allow is Allow.LISTED:
@@ -81,6 +83,9 @@ def _first_not_free(intent: Intent, guard: GuardSettings, balances: Balances) ->
     models = intent.models
     if not models:
         return Objection(Reason.MODEL_MISSING, "OpenRouter would choose the account's default model, which may bill")
+    if intent.unvouched:
+        # Not `catalogue_stale`: no fetch can help. By name alone nobody can tell either, the suffix is OpenRouter's.
+        return Objection(Reason.ENDPOINT_UNKNOWN, intent.unvouched, hint=SET_BASE_URL)
     for model in models:
         if is_free(model, guard, balances):
             continue

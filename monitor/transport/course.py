@@ -11,7 +11,7 @@ import itertools
 import logging
 import secrets
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -151,6 +151,8 @@ class Guard:
         else:
             endpoint = target.endpoint or Endpoint.UNKNOWN
             intent = read_intent(endpoint, request.headers, body)
+            if target.unvouched:
+                intent = replace(intent, unvouched=target.unvouched)
         ask = Ask(intent, self.app, *self._call_of(request.headers, body))
         try:
             decision = yield from self._reserve(ask, request, shell.fetch)

@@ -188,6 +188,83 @@ def test_hosts() -> None:
     assert is_openrouter_host("gw.example", "https://gw.example/api/v1")
 
 
+CHAT = "/chat/completions"
+PROXY = "http://127.0.0.1:8377/api/v1"
+GATEWAY = "https://gw.example/team/openrouter"
+
+
+@pytest.mark.parametrize("base", [BASE, "https://eu.openrouter.ai/api/v1"])
+@pytest.mark.parametrize(
+    "url", [BASE, "https://us.openrouter.ai/api/v1", PROXY, "https://gw.example/v1", "http://192.0.2.7/api/v1"]
+)
+def test_openrouters_own_catalogue_vouches_for_all_of_it_and_for_gateways(base: str, url: str) -> None:
+    """With a base on openrouter.ai its prices hold on every host of OpenRouter's and on gateways before it."""
+    target = classify("POST", url + CHAT, base)
+    assert (target.kind, target.unvouched) == (Kind.BILLABLE, "")
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (PROXY, PROXY),
+        (PROXY, "http://localhost:8377/api/v1"),
+        (PROXY, "http://[::1]:8377/v1"),
+        ("http://localhost:8377/api/v1", PROXY),
+        (GATEWAY, GATEWAY),
+        (GATEWAY, "https://GW.example:443/team/openrouter"),
+        ("https://gw.example", "https://gw.example/v1"),
+        ("https://gw.example/v1", "https://gw.example/api/v1"),
+    ],
+)
+def test_another_bases_catalogue_vouches_for_that_base(base: str, url: str) -> None:
+    """A proxy, a gateway or a simulator as the base is judged by its own catalogue, by each name of its machine."""
+    target = classify("POST", url + CHAT, base)
+    assert (target.kind, target.unvouched) == (Kind.BILLABLE, "")
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "host"),
+    [
+        (PROXY, "https://openrouter.ai/api/v1", ""),
+        (PROXY, "https://eu.openrouter.ai/api/v1", ""),
+        (PROXY, "http://127.0.0.1:8378/api/v1", ""),
+        (PROXY, "http://192.0.2.7:8377/api/v1", ""),
+        (PROXY, "http://192.0.2.7:8377/api/v1", "127.0.0.1:8377"),
+        (PROXY, "http://192.0.2.7/api/v1", "openrouter.ai"),
+        (PROXY, PROXY, "openrouter.ai"),
+        (PROXY, PROXY, "["),
+        (PROXY, "https://gw.example/x/v1", ""),
+        ("http://192.0.2.7:8377/api/v1", "http://localhost:8377/api/v1", ""),
+        (GATEWAY, "https://gw.example/v1", ""),
+        (GATEWAY, "https://gw.example/api/v1", ""),
+        (GATEWAY, "http://gw.example/team/openrouter", ""),
+        ("https://openrouter.ai.example/api/v1", "https://openrouter.ai/api/v1", ""),
+        ("https://notopenrouter.ai/api/v1", "https://openrouter.ai/api/v1", ""),
+    ],
+)
+def test_another_bases_catalogue_vouches_for_nobody_else(base: str, url: str, host: str) -> None:
+    """On another host, port or path than such a base's, or by another name, the request is judged but not vouched
+    for, and what is said names both."""
+    target = classify("POST", url + CHAT, base, {"host": host} if host else {})
+    assert (target.kind, target.endpoint) == (Kind.BILLABLE, Endpoint.CHAT)
+    shown = [host or "[no host]", url.split("/")[2].partition(":")[0].casefold()]
+    assert target.unvouched.endswith(f"are those of {base}")
+    assert any(f"it goes to {where}" in target.unvouched.replace("another path of ", "") for where in shown)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8377", "localhost", "LOCALHOST.:8377"])
+def test_a_host_header_that_names_the_base_changes_nothing(host: str) -> None:
+    """The `Host` header that every client sends is the base's own."""
+    assert classify("POST", PROXY + CHAT, PROXY, {"host": host}).unvouched == ""
+
+
+def test_only_inference_needs_somebody_to_vouch_for_it() -> None:
+    """What runs no inference passes as before, wherever it goes; a long host is shown cut."""
+    assert classify("GET", BASE + "/models", PROXY).kind is Kind.FREE
+    assert classify("POST", "https://example.org/upload", PROXY).kind is Kind.FOREIGN
+    assert len(classify("POST", f"https://{'a' * 5000}.example/v1{CHAT}", PROXY).unvouched) < 200
+
+
 @settings(max_examples=150)
 @given(
     st.sampled_from(sorted(BILLABLE)),

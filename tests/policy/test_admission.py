@@ -10,6 +10,7 @@ from monitor.clock import next_midnight
 from monitor.model import Action, Endpoint, Intent, Objection, PriceClass, Reason, Tier, Verdict
 from monitor.policy.admission import ACCOUNT, PAID_CALLS, admit
 from monitor.policy.balances import Balances, DayWindow, MinuteWindow, Money
+from monitor.policy.hints import message_for
 from tests.fakes.builders import (
     CATALOGUE,
     FREE,
@@ -90,6 +91,29 @@ def test_an_objection_is_refused_though_the_model_is_free(reason):
     """What bills besides the model is refused on a free model too, with the objection's own reason and words."""
     verdict = judge(objecting(reason))
     assert (verdict.action, verdict.reason, verdict.detail) == (Action.REFUSE, reason, "because")
+
+
+AWAY = "it goes to gw.example, and the prices known are those of http://127.0.0.1:8377/api/v1"
+
+
+@pytest.mark.parametrize("sections", [{}, {"zero_priced": True}, {"catalogue": "suffix"}])
+@pytest.mark.parametrize("model", [FREE, "openrouter/free", ZERO, GHOST, PAID])
+@pytest.mark.parametrize("age", [60.0, None])
+def test_no_catalogue_vouches_for_another_upstream(model, sections, age):
+    """What goes where the known prices do not hold is refused, whatever its name; the refusal says what to set."""
+    verdict = judge(intent(model, unvouched=AWAY), balances(catalogue_age=age), guard=sections)
+    assert (verdict.action, verdict.reason, verdict.detail) == (Action.REFUSE, Reason.ENDPOINT_UNKNOWN, AWAY)
+    assert "base_url" in message_for(verdict)
+    assert verdict.model == model
+
+
+@pytest.mark.parametrize("guard", [{"allow": "any"}, {"allow": "listed", "models": ["lab/*"]}])
+def test_where_no_price_is_known_what_is_allowed_by_name_leaves_at_an_unknown_price(guard):
+    """A list, or `any`, needs no catalogue; but no price is believed: the tier is unknown and no budget holds it."""
+    for model in (FREE, PAID):
+        away = intent(model, unvouched=AWAY)
+        assert judge(away, guard=guard) == Verdict(Action.ADMIT, tier=Tier.UNKNOWN)
+        assert judge(away, guard=guard, budget={"per_day_usd": 1000}).reason is Reason.BUDGET_CALL
 
 
 def test_free_fallbacks_and_tool_models_are_admitted():

@@ -147,6 +147,33 @@ def test_reading_openrouter_passes_and_is_not_a_call(library, world):
     assert not world.path.exists()
 
 
+def test_one_upstreams_catalogue_does_not_vouch_for_another(library, worlds):
+    """A model that is free at `base_url` and bills at another address is not called there; at home it is served."""
+    home, away = worlds(), worlds()
+    away.sim.catalogue.update(FREE, pricing={"prompt": "0.001"})
+    with guard_client(library.Client(headers=bearer()), "app", home.settings()) as client:
+        assert client.post(home.url, json=chat()).status_code == 200
+        answer = client.post(away.url, json=chat())
+        by_name = client.post(home.url, json=chat(), headers={"Host": "openrouter.ai"})
+    assert {each.headers[REASON_HEADER] for each in (answer, by_name)} == {"endpoint_unknown"}
+    error = error_of(answer)
+    assert "base_url" in error["metadata"]["hint"]
+    assert home.sim.base_url in error["message"]
+    assert (home.sim.books.requests, away.sim.books.requests) == (1, 0)
+    assert [row["endpoint"] for row in home.rows()] == ["chat"] * 3
+
+
+@pytest.mark.parametrize("mode", ["shadow", "off"])
+def test_what_passes_unenforced_is_no_free_call_elsewhere(library, worlds, mode):
+    """Where the guard does not enforce, the row of such a call says that its price is not known, until it is."""
+    home, away = worlds(), worlds({"do": {"kind": "status", "status": 500}})
+    with guard_client(library.Client(headers=bearer()), "app", home.settings(guard={"mode": mode})) as client:
+        client.post(home.url, json=chat())
+        assert client.post(away.url, json=chat()).status_code == 500
+    assert [row["tier"] for row in home.rows()][1] == "unknown"
+    assert home.rows()[1]["reason"] == ("endpoint_unknown" if mode == "shadow" else None)
+
+
 @pytest.mark.parametrize("path", ["/new/endpoint", "/chat/completions/batch", "/../admin", "/%63hat/completions"])
 def test_a_post_that_nobody_knows_is_refused(library, world, path):
     """A POST to an endpoint of OpenRouter's that the guard cannot judge does not leave."""
