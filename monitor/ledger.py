@@ -101,21 +101,22 @@ class Ledger:
         """
         if block:
             self._housekeeping()
-        models = ask.intent.models
-        now = self.clock.now()
-        with self.store.transaction(block=block) as tx:
-            books = bookings.read(tx, models, self.settings, ask.app, now)
-            if self.settings.guard.mode is Mode.OFF:
-                verdict = Verdict(Action.ADMIT)
-            else:
-                verdict = admit(ask.intent, books.balances, self.settings, ask.app)
-            admitted = verdict.action is Action.ADMIT
-            if not admitted and patience is not None and self._worth_waiting(verdict, patience, books):
-                return Decision(verdict, deferred=True, refresh_due=books.refresh_due)
-            if admitted or self.settings.guard.mode is not Mode.ENFORCE:
-                return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
-            self._record_refusal(tx, ask, verdict, now)
-            return Decision(replace(verdict, action=Action.REFUSE), refresh_due=books.refresh_due)
+        return self.store.transact(self._reserve, ask, patience, self.clock.now(), block=block)
+
+    def _reserve(self, tx: Transaction, ask: Ask, patience: Patience | None, now: float) -> Decision:
+        books = bookings.read(tx, ask.intent.models, self.settings, ask.app, now)
+        mode = self.settings.guard.mode
+        if mode is Mode.OFF:
+            verdict = Verdict(Action.ADMIT)
+        else:
+            verdict = admit(ask.intent, books.balances, self.settings, ask.app)
+        admitted = verdict.action is Action.ADMIT
+        if not admitted and patience is not None and self._worth_waiting(verdict, patience, books):
+            return Decision(verdict, deferred=True, refresh_due=books.refresh_due)
+        if admitted or mode is not Mode.ENFORCE:
+            return Decision(verdict, self._take(tx, ask, verdict, books, now), refresh_due=books.refresh_due)
+        self._record_refusal(tx, ask, verdict, now)
+        return Decision(replace(verdict, action=Action.REFUSE), refresh_due=books.refresh_due)
 
     def settle(self, hold: Hold, ending: Ending, *, block: bool = True) -> None:
         """Book how the attempt ended. Idempotent; never raises: what cannot be written now is kept and written later.
@@ -124,8 +125,7 @@ class Ledger:
         """
         at = self.clock.now()
         try:
-            with self.store.transaction(block=block) as tx:
-                bookings.settle(tx, hold, ending, self.settings, at)
+            self.store.transact(bookings.settle, hold, ending, self.settings, at, block=block)
         except StoreError as exc:
             self._keep(_LeftOver(hold, ending, at, sent=True), exc if block else None)
 
@@ -134,8 +134,7 @@ class Ledger:
         if not self.ready:
             return False
         try:
-            with self.store.transaction(block=False) as tx:
-                bookings.settle(tx, hold, ending, self.settings, self.clock.now())
+            self.store.transact(bookings.settle, hold, ending, self.settings, self.clock.now(), block=False)
         except StoreError:
             return False
         return True
@@ -147,53 +146,59 @@ class Ledger:
         """
         at = self.clock.now()
         try:
-            with self.store.transaction() as tx:
-                bookings.release(tx, hold, ending, at)
+            self.store.transact(bookings.release, hold, ending, at)
         except StoreError as exc:
             self._keep(_LeftOver(hold, ending, at, sent=False), exc)
 
     def keep_request(self, hold: Hold, body: bytes) -> None:
         """Keep the request's body beside its row; only called where bodies are logged. Never raises."""
         try:
-            with self.store.transaction() as tx:
-                tx.keep_bodies(hold.row, redact(body.decode("utf-8", "replace"), limit=bookings.BODY_LIMIT), None)
+            text = redact(body.decode("utf-8", "replace"), limit=bookings.BODY_LIMIT)
+            self.store.transact(lambda tx: tx.keep_bodies(hold.row, text, None))
         except StoreError as exc:
             log.warning("the body of call %s could not be kept: %s", hold.call.call_id, exc)
 
     def renew(self, hold: Hold) -> None:
         """Keep the hold of an attempt that shows signs of life. Never raises."""
         try:
-            with self.store.transaction() as tx:
-                tx.renew(hold.row, self.clock.now() + LEASE_SECONDS)
+            self.store.transact(lambda tx: tx.renew(hold.row, self.clock.now() + LEASE_SECONDS))
         except StoreError as exc:
             log.warning("the hold of call %s could not be renewed: %s", hold.call.call_id, exc)
 
     def sweep(self) -> int:
         """Settle the holds whose lease ran out, at their estimate: they may have been billed. Returns how many."""
-        now, swept, above, first_open = self.clock.now(), 0, -1, None
-        while True:
-            with self.store.transaction() as tx:
-                rows = tx.open_rows(SWEEP_BATCH, above)
-                for row in rows:
-                    above = row.id
-                    if row.call.lease_until is not None and row.call.lease_until < now:
-                        bookings.settle(
-                            tx, Hold(row.id, row.call, day_of(row.call.started_at)), LOST, self.settings, now
-                        )
-                        swept += 1
-                    elif first_open is None:
-                        first_open = row.id
-                if len(rows) < SWEEP_BATCH:
-                    tx.nothing_open_below(tx.newest_row() if first_open is None else first_open)
-                    return swept
+        swept = 0
+        above: int | None = -1
+        first_open: int | None = None
+        while above is not None:
+            some, above, first_open = self.store.transact(self._sweep_batch, above, first_open, self.clock.now())
+            swept += some
+        return swept
+
+    def _sweep_batch(
+        self, tx: Transaction, above: int, first_open: int | None, now: float
+    ) -> tuple[int, int | None, int | None]:
+        """Settle a batch of holds: how many, the row to go on after (None: nowhere), the first that stays open."""
+        swept, rows = 0, tx.open_rows(SWEEP_BATCH, above)
+        for row in rows:
+            if row.call.lease_until is not None and row.call.lease_until < now:
+                bookings.settle(tx, Hold(row.id, row.call, day_of(row.call.started_at)), LOST, self.settings, now)
+                swept += 1
+            elif first_open is None:
+                first_open = row.id
+        if len(rows) == SWEEP_BATCH:
+            return swept, rows[-1].id, first_open
+        tx.nothing_open_below(tx.newest_row() if first_open is None else first_open)
+        return swept, None, first_open
 
     def note_key(self, facts: KeyFacts | None, *, asked_at: float, error: str | None = None) -> None:
         """Book what `/key` said, or why it said nothing. `asked_at`: epoch seconds when the request was sent.
 
         Raises StoreUnreachable or StoreDamaged.
         """
-        with self.store.transaction() as tx:
-            bookings.note_key(tx, self.settings.account, facts, asked_at=asked_at, error=error)
+        self.store.transact(
+            lambda tx: bookings.note_key(tx, self.settings.account, facts, asked_at=asked_at, error=error)
+        )
 
     def write_left_over(self) -> int:
         """Write what could not be written before; returns how much of it still cannot. Never raises."""
@@ -216,11 +221,10 @@ class Ledger:
             log.warning("the end of call %s could not be booked now: %s", entry.hold.call.call_id, why)
 
     def _write(self, entry: _LeftOver) -> None:
-        with self.store.transaction() as tx:
-            if entry.sent:
-                bookings.settle(tx, entry.hold, entry.ending, self.settings, entry.at)
-            else:
-                bookings.release(tx, entry.hold, entry.ending, entry.at)
+        if entry.sent:
+            self.store.transact(bookings.settle, entry.hold, entry.ending, self.settings, entry.at)
+        else:
+            self.store.transact(bookings.release, entry.hold, entry.ending, entry.at)
 
     def _housekeeping(self) -> None:
         if self._left_over:

@@ -6,12 +6,14 @@ calls on record as with ten million.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from monitor.model import Ending, Event, KeyFacts, ModelFacts, Reason, Tier
+
+R = TypeVar("R")
 
 ALL_APPS = ""
 """The name under which the account's own row stands among those of its apps."""
@@ -161,6 +163,7 @@ class Store(Protocol):
     """Where everything is kept. Methods raise StoreUnreachable or StoreDamaged."""
 
     def transaction(self, *, block: bool = True) -> AbstractContextManager[Transaction, None]: ...
+    def transact(self, work: Callable[..., R], *args: object, block: bool = True) -> R: ...
     @property
     def ready(self) -> bool: ...
     def close(self) -> None: ...

@@ -161,11 +161,17 @@ def with_body(library: ModuleType, request: Any, body: bytes | None) -> Any:
     copy: Any = object.__new__(type(request))
     copy.__dict__.update(request.__dict__)
     copy.__dict__.pop("_content", None)
-    copy.headers = request.headers.copy()
-    if "transfer-encoding" not in copy.headers:  # a body told its length in two ways is refused by servers, or worse
-        copy.headers["content-length"] = str(len(body))
+    copy.headers = library.Headers(_with_length(request.headers.raw, len(body)))
     copy.stream = library.ByteStream(body)
     return copy
+
+
+def _with_length(raw: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    """The header pairs with another `Content-Length`. Setting it in a copy of the headers costs twice as much."""
+    others = [pair for pair in raw if pair[0].lower() != b"content-length"]
+    if len(others) == len(raw) and any(name.lower() == b"transfer-encoding" for name, _ in raw):
+        return raw  # a body told its length in two ways is refused by servers, or worse
+    return [*others, (b"Content-Length", str(length).encode())]
 
 
 def finish(library: ModuleType, tee: Callable[[Any, Watch], Any], request: Any, response: Any, outcome: Any) -> Any:

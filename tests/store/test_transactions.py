@@ -14,12 +14,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.errors import StoreDamaged, StoreUnreachable
 from monitor.model import Reason
 from monitor.store import SQLiteStore
+from monitor.store.sqlite import connection as connection_module
 from monitor.store.sqlite.connection import CHECK_EVERY, WAL_LIMIT_BYTES
 from tests.fakes.builders import one, rows
 from tests.fakes.processes import ROOT, Worker
@@ -42,6 +44,48 @@ def count(store: SQLiteStore, times: int = 1) -> None:
 
 def counted(store: SQLiteStore) -> int:
     return sum(n for (n,) in rows(store, "SELECT n FROM refusals"))
+
+
+def interrupt(step: int, work: Callable[[], object]) -> bool:
+    """Run `work` with a KeyboardInterrupt at the `step`-th place in the module of connections where Python may raise
+    one: as a function is entered, and after each call. False if it has fewer such places."""
+    steps = 0
+
+    def profile(frame: Any, event: str, arg: object) -> None:
+        nonlocal steps
+        if frame.f_code.co_filename == connection_module.__file__ and event in ("call", "c_return"):
+            steps += 1
+            if steps == step:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(profile)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def test_ctrl_c_at_any_step_locks_nobody_out(store):
+    """Ctrl-C may come between any two steps of a booking. It happens or it does not, and the next one works: of this
+    thread, of another, and of another program."""
+    count(store)
+    step, before = 1, counted(store)
+    with contextlib.closing(sqlite3.connect(store.path, timeout=0, isolation_level=None)) as other:
+        while interrupt(step, lambda: store.transact(lambda tx: tx.count_refusal("app", Reason.PAUSED, shadow=False))):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+            assert counted(store) in (before, before + 1)
+            before = counted(store)
+            assert not store.connection._lock.locked()
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(store.transact, lambda tx: None).result(10)
+            store.transact(lambda tx: None)
+            step += 1
+    assert step > 10
 
 
 def test_an_exception_rolls_everything_back(store):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from monitor.store.sqlite.calls import CallRows
 from monitor.store.sqlite.changes import ChangeRows
 from monitor.store.sqlite.connection import Connection, WriteTransaction
 from monitor.store.sqlite.quota import QuotaRows
 from monitor.store.sqlite.world import WorldRows
+
+R = TypeVar("R")
 
 
 class SQLiteTransaction(CallRows, ChangeRows, QuotaRows, WorldRows):
@@ -34,6 +38,10 @@ class SQLiteStore:
     def transaction(self, *, block: bool = True) -> WriteTransaction[SQLiteTransaction]:
         """One write transaction. Raises StoreUnreachable or StoreDamaged; nothing was written then."""
         return self.connection.transaction(block=block)
+
+    def transact(self, work: Callable[..., R], *args: object, block: bool = True) -> R:
+        """`work(transaction, *args)` as one write transaction. Raises as `transaction` does, or what `work` raised."""
+        return self.connection.transact(work, *args, block=block)
 
     @property
     def ready(self) -> bool:

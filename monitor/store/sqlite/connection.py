@@ -39,6 +39,9 @@ from monitor.store.sqlite.opening import (
 )
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+_IN_USE = "the store is in use by this very thread or another of this process."
 
 _WAIT_LONG = f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}"
 _TURN_MILLISECONDS = 8
@@ -86,6 +89,54 @@ class Connection(Generic[T]):
         """
         return WriteTransaction(self, block)
 
+    def transact(self, work: Callable[..., R], *args: object, block: bool = True) -> R:
+        """`work(transaction, *args)` in one write transaction, committed when it returns; what it returned.
+
+        The same as `transaction`, for the path of every call: it costs less, and Ctrl-C at any step of it leaves neither
+        the turn taken nor a transaction open, for the turn is held by nothing but a `with` over a lock.
+        """
+        if self._pid != os.getpid():
+            self._after_fork()
+        if self._owner == threading.get_ident() and self._lock.locked():
+            raise StoreUnreachable(_IN_USE)
+        if block:
+            with self._lock:
+                return self._transact(work, args, True)
+        if not self._lock.acquire(False):
+            raise StoreUnreachable(_IN_USE)
+        try:
+            return self._transact(work, args, False)
+        finally:
+            self._lock.release()
+
+    def _transact(self, work: Callable[..., R], args: tuple[object, ...], block: bool) -> R:
+        self._owner = threading.get_ident()
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = self._sqlite or self._open()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")  # of a transaction that Ctrl-C broke off twice
+            if block:
+                _take_turn(connection)
+            else:
+                connection.execute("PRAGMA busy_timeout=0")
+                connection.execute("BEGIN IMMEDIATE")
+            result = work(self._wrapped or self.wrapped(), *args)
+            connection.execute("COMMIT")
+            self.committed(connection, block)
+            return result
+        except BaseException as exc:
+            if connection is not None:
+                self.rolled_back(connection)
+            if isinstance(exc, sqlite3.Error):
+                raise self.explained(exc) from exc
+            raise
+        finally:
+            if not block and self._sqlite is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._sqlite.execute(_WAIT)
+            self._owner = 0
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One read transaction: what is seen is of one moment. Callers fetch all rows; an open cursor pins the WAL."""
@@ -128,7 +179,7 @@ class Connection(Generic[T]):
             self._after_fork()
         if not self._lock.acquire(False):
             if not block or self._owner == threading.get_ident():
-                raise StoreUnreachable("the store is in use by this very thread or another of this process.")
+                raise StoreUnreachable(_IN_USE)
             self._lock.acquire()
         self._owner = threading.get_ident()
 
