@@ -66,8 +66,13 @@ def call(base_url: str, folder: Path) -> Result:
 
 
 def floor(base_url: str, folder: Path) -> Result:
-    """What two SQLite transactions alone add to a call: no JSON is read, nothing is judged, no total is kept."""
+    """What a call's bookkeeping alone adds: two bare SQLite transactions, and the ledger's own two.
+
+    No JSON is read, nothing is judged, no answer is watched: what is left of a guarded call's time is that.
+    """
     _with_catalogue(settings(base_url, folder))
+    _with_catalogue(settings(base_url, folder, "ledger.db"))
+    reserve_and_settle = _pair(settings(base_url, folder, "ledger.db"))
     db = sqlite3.connect(folder / "guard.db", isolation_level=None)
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA wal_autocheckpoint=0")
@@ -93,7 +98,12 @@ def floor(base_url: str, folder: Path) -> Result:
             )
             db.execute("COMMIT")
 
-        return interleaved("Two bare transactions around a call", {"bare httpx": post, "with two transactions": booked})
+        def by_ledger() -> None:
+            post()
+            reserve_and_settle()
+
+        candidates = {"bare httpx": post, "with two transactions": booked, "with the ledger alone": by_ledger}
+        return interleaved("Bookkeeping alone", candidates)
 
 
 def stream(base_url: str, folder: Path) -> Result:
