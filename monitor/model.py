@@ -214,8 +214,8 @@ class Intent:
 
     `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. `objections`
     lists what could bill besides the models; `by_reference` says that content is named by address or id, so that the
-    body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be added and
-    the request brings none of its own. `unvouched` says why no price that is known holds where it goes; "" if one may.
+    body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be put in. `unvouched` says
+    why no price that is known holds where it goes; "" if one may.
     """
 
     endpoint: Endpoint

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from monitor.model import Objection, Reason
 from monitor.redact import redact
@@ -73,5 +74,11 @@ def is_suspicious(name: str) -> bool:
 
 
 def has_lookalike(names: Iterable[object], judged: frozenset[str]) -> bool:
-    """Whether one of `names` is almost, but not exactly, one of `judged` (lower case, without underscores)."""
-    return any(isinstance(name, str) and name not in judged and squash(name) in judged for name in names)
+    """Whether one of `names` is almost, but not exactly, one of `judged`."""
+    plain = _squashed(judged)
+    return any(isinstance(name, str) and name not in judged and squash(name) in plain for name in names)
+
+
+@lru_cache(maxsize=16)
+def _squashed(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(squash, names))

@@ -138,7 +138,7 @@ def _finish(reading: Reading, read: Body) -> Intent:
         max_output_tokens=max(limits) if known else None,
         choices=reading.choices,
         by_reference=_is_unbounded(reading),
-        accepts_max_price=read.plain and endpoint in _TAKE_MAX_PRICE and not reading.own_max_price,
+        accepts_max_price=read.plain and endpoint in _TAKE_MAX_PRICE,
     )
 
 

@@ -3,6 +3,9 @@
 OpenRouter's docs (provider routing): prices are USD per million tokens (per request, image, audio unit), and a request
 that no endpoint can serve within them does not run. The values are strings: OpenRouter's SDK 1.3 types them so, earlier
 schemas take a string or a number, and projects send either. It does not cover plugins and server tools.
+
+Where only free calls may leave, a `max_price` of the app's own gives way to the zeros. Nothing is lost: a call that was
+judged free can only be served at zero, and what could serve it at a price must not.
 """
 
 from __future__ import annotations
@@ -10,65 +13,78 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 _ZERO = {"prompt": "0", "completion": "0", "request": "0", "image": "0", "audio": "0"}
 _BLANK = re.compile(r"[ \t\n\r]*")
 _OPEN = re.compile(rb"[ \t\n\r]*\{[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
-_ZERO_MEMBER = f'"max_price":{json.dumps(_ZERO, separators=(",", ":"))}'
-_ZERO_PROVIDER = f'"provider":{{{_ZERO_MEMBER}}}'.encode()
+_ZERO_PRICES = json.dumps(_ZERO, separators=(",", ":"))
+_ZERO_PROVIDER = f'"provider":{{"max_price":{_ZERO_PRICES}}}'.encode()
 
 
-def add_max_price(body: bytes, prices: Mapping[str, str | int] | None = None) -> bytes:
+def add_max_price(body: bytes, prices: Mapping[str, str | int] | None = None, *, replace: bool = False) -> bytes:
     """`body` with `provider.max_price` in it, every other byte as it was.
 
-    `prices` replaces the zeros; an empty mapping adds an empty object. A body that is no JSON object, has a
-    `max_price` already, or a `provider` that is neither an object nor null, comes back unchanged.
+    `prices` replaces the zeros; an empty mapping adds an empty object. A body that is no JSON object, or has a
+    `provider` that is neither an object nor null, comes back unchanged; so does one with a `max_price` of its own,
+    unless it is to be replaced.
     """
     opening = _OPEN.match(body)
     if opening is None:
         return body
     if prices is None:
-        member, provider = _ZERO_MEMBER, _ZERO_PROVIDER
+        value, provider = _ZERO_PRICES, _ZERO_PROVIDER
     else:
-        member = f'"max_price":{json.dumps(dict(prices), separators=(",", ":"))}'
-        provider = f'"provider":{{{member}}}'.encode()
+        value = json.dumps(dict(prices), separators=(",", ":"))
+        provider = f'"provider":{{"max_price":{value}}}'.encode()
     # A key can be escaped (`\u0070rovider`): only a body without both can do without looking closer.
     if b'"provider"' not in body and b"\\u00" not in body:
         at = opening.end()
         comma = b"" if body[at : at + 1] == b"}" else b","
         return body[:at] + provider + comma + body[at:]
-    return _into(body, member)
-
-
-def _into(body: bytes, member: str) -> bytes:
     try:
-        text = body.decode("utf-8")
-        found = _find_provider(text)
+        return _put(body.decode("utf-8"), value, replace=replace).encode("utf-8")
     except (ValueError, RecursionError, IndexError, StopIteration):
         return body
-    start, end, empty = found
-    if start == end:
-        comma = "" if empty else ","
-        added = f'"provider":{{{member}}}{comma}'
-        return (text[:start] + added + text[start:]).encode("utf-8")
-    value = _DECODER.raw_decode(text, start)[0]
-    if value is None:
-        return (text[:start] + "{" + member + "}" + text[end:]).encode("utf-8")
-    if type(value) is not dict or "max_price" in value:
-        return body
-    inside = start + 1
-    return (text[:inside] + member + ("," if value else "") + text[inside:]).encode("utf-8")
 
 
-def _find_provider(text: str) -> tuple[int, int, bool]:
-    """Where the top level's `provider` value begins and ends; without one, where the object's first member would be.
+def _put(text: str, value: str, *, replace: bool) -> str:
+    provider = _find(text, _skip(text, 0), "provider")
+    if provider.start == provider.end:
+        return _insert(text, provider, f'"provider":{{"max_price":{value}}}')
+    now = _DECODER.raw_decode(text, provider.start)[0]
+    if now is None:
+        return text[: provider.start] + f'{{"max_price":{value}}}' + text[provider.end :]
+    if type(now) is not dict:
+        return text
+    own = _find(text, provider.start, "max_price")
+    if own.start == own.end:
+        return _insert(text, own, f'"max_price":{value}')
+    return text[: own.start] + value + text[own.end :] if replace else text
 
-    The third part says that the object is empty. Raises ValueError for what is not a JSON object.
+
+def _insert(text: str, place: _Place, member: str) -> str:
+    return text[: place.start] + member + ("" if place.empty else ",") + text[place.start :]
+
+
+class _Place(NamedTuple):
+    """Where a member's value begins and ends; the same twice, at the object's first member, when it has none."""
+
+    start: int
+    end: int
+    empty: bool
+    """The object has no member at all."""
+
+
+def _find(text: str, opening: int, wanted: str) -> _Place:
+    """The member `wanted` of the object that opens there, however its key is written.
+
+    Raises ValueError or IndexError for what is not a JSON object.
     """
-    first = at = _skip(text, _skip(text, 0) + 1)
+    first = at = _skip(text, opening + 1)
     if text[at] == "}":
-        return first, first, True
+        return _Place(first, first, empty=True)
     while True:
         if text[at] != '"':
             raise ValueError("no key")
@@ -78,11 +94,11 @@ def _find_provider(text: str) -> tuple[int, int, bool]:
             raise ValueError("no colon")
         start = _skip(text, at + 1)
         _, end = _DECODER.raw_decode(text, start)
-        if key == "provider":
-            return start, end, False
+        if key == wanted:
+            return _Place(start, end, empty=False)
         at = _skip(text, end)
         if text[at] == "}":
-            return first, first, False
+            return _Place(first, first, empty=False)
         if text[at] != ",":
             raise ValueError("no comma")
         at = _skip(text, at + 1)

@@ -16,7 +16,7 @@ from monitor.redact import redact
 
 _PLAIN_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
 MOST_TOKENS = 10**9
-_PROVIDER_KEYS = frozenset({"maxprice", "options", "max_price"})
+_PROVIDER_KEYS = frozenset({"max_price", "options"})
 
 
 @dataclass(slots=True)
@@ -34,7 +34,6 @@ class Reading:
     stream: bool = False
     limits: list[int | None] = field(default_factory=list)
     choices: int = 1
-    own_max_price: bool = False
     by_reference: bool = False
     holds_file: bool = False
     parses_free: bool = False
@@ -160,7 +159,6 @@ def _provider(reading: Reading, value: object) -> None:
         raise Unreadable("it is not an object")
     if has_lookalike(value, _PROVIDER_KEYS):
         raise Unreadable("a field is spelled almost like one that is judged")
-    reading.own_max_price = "max_price" in value
     if "options" in value and _asks_more(value["options"]):
         reading.object_to(Reason.PAID_PLUGIN, "provider options may switch on a search or a tool that bills")
 

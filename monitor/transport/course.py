@@ -20,7 +20,7 @@ from monitor.clock import Clock, SystemClock
 from monitor.config import Settings
 from monitor.errors import ConfigError, PollError, StoreError
 from monitor.ledger import Ask, Decision, Ledger, Patience, store_refusal
-from monitor.model import Action, Ending, Endpoint, Intent, Mode, Objection, Outcome, Reason, Tier, Verdict
+from monitor.model import Action, Allow, Ending, Endpoint, Intent, Mode, Objection, Outcome, Reason, Tier, Verdict
 from monitor.openrouter.answer import AnswerReader
 from monitor.openrouter.endpoints import Kind, classify
 from monitor.openrouter.intent import read_intent
@@ -200,7 +200,7 @@ class Guard:
         cheap = guard.max_price and intent.accepts_max_price and judged_free
         started = self.clock.monotonic()
         try:
-            head: Head = yield Send(add_max_price(body) if cheap else None)
+            head: Head = yield Send(add_max_price(body, replace=guard.allow is Allow.FREE) if cheap else None)
         except GeneratorExit:
             self.ledger.settle(hold, Ending(Outcome.CANCELLED, error="given up before an answer came"), block=False)
             raise

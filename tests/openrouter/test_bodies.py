@@ -151,6 +151,22 @@ def test_keys_that_look_like_judged_ones(key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "provider",
+    [
+        '{"max_price":{},"max_price":{}}',
+        '{"max_price":{},"max_pric\\u0065":1}',
+        '{"max_price":{},"\\u006dax_price":null}',
+        '{"max_price":{"prompt":1,"prompt":0}}',
+        '{"max_price":{"prompt":1,"promp\\u0074":0}}',
+    ],
+)
+def test_a_price_that_stands_twice_is_refused(provider: str) -> None:
+    """However its key is written: one reader would take the first, another the last."""
+    body = f'{{"model":"a/b:free","messages":[],"provider":{provider}}}'.encode()
+    assert reasons(judge(body)) == {Reason.BODY_UNREADABLE}
+
+
+@pytest.mark.parametrize(
     "name", ["", " ", "a b", " a/b:free", "a/b:free ", "a/b:fr\u00e9e", "a/b\t", "a" * 600, 5, [], {}, True]
 )
 def test_model_ids_that_cannot_be_read(name: object) -> None:

@@ -119,8 +119,8 @@ def test_sizes(extra: dict[str, Any], limit: int | None, choices: int, stream: b
     [
         (Endpoint.CHAT, {}, True),
         (Endpoint.CHAT, {"provider": {"sort": "price"}}, True),
-        (Endpoint.CHAT, {"provider": {"max_price": {"prompt": 1}}}, False),
-        (Endpoint.CHAT, {"provider": {"max_price": None}}, False),
+        (Endpoint.CHAT, {"provider": {"max_price": {"prompt": 1}}}, True),
+        (Endpoint.CHAT, {"provider": {"max_price": None}}, True),
         (Endpoint.RESPONSES, {}, True),
         (Endpoint.MESSAGES, {}, True),
         (Endpoint.EMBEDDINGS, {}, True),
@@ -132,7 +132,7 @@ def test_sizes(extra: dict[str, Any], limit: int | None, choices: int, stream: b
     ],
 )
 def test_accepts_max_price(endpoint: Endpoint, extra: dict[str, Any], accepts: bool) -> None:
-    """The belt is offered where OpenRouter types it, unless the request brings its own."""
+    """The belt is offered where OpenRouter types it, whether or not the request brings its own."""
     assert judge({**CHAT, **extra}, endpoint).accepts_max_price is accepts
 
 

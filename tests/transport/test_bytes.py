@@ -156,12 +156,42 @@ def test_only_the_belt_is_added_to_a_request(library, world, serve):
     assert _sent_headers(belted) == _sent_headers(alone)
 
 
-@pytest.mark.parametrize("belt", ["off", "its own", "shadow", "off by mode"])
-def test_a_request_is_sent_byte_for_byte_where_no_belt_is_worn(library, world, serve, belt):
-    """Switched off, brought along by the app, or not enforcing: the body is the app's own."""
+@pytest.mark.parametrize("own", [{"prompt": 1, "completion": "2"}, {}, None, "1", [{"prompt": 1}], {"max_price": 1}])
+def test_the_apps_own_belt_makes_way_where_only_free_calls_may_leave(library, world, serve, own):
+    """A `max_price` of the app's, whatever it is, leaves as zeros: a dearer one would let a paid endpoint serve."""
     upstream = serve(Reply())
-    body = json.dumps(chat(provider={"max_price": {"prompt": "0"}}) if belt == "its own" else chat()).encode()
-    guard = {"off": {"max_price": False}, "shadow": {"mode": "shadow"}, "off by mode": {"mode": "off"}}.get(belt, {})
+    zeros = {"prompt": "0", "completion": "0", "request": "0", "image": "0", "audio": "0"}
+    body = json.dumps(chat(provider={"sort": "price", "max_price": own, "zdr": True}, n=1.0)).encode()
+    with _guarded(library, world, upstream) as client:
+        assert client.post(f"{upstream.base_url}/chat/completions", content=body).status_code == 200
+    (seen,) = upstream.posts
+    assert json.loads(seen.body)["provider"]["max_price"] == zeros
+    before, _, after = body.partition(json.dumps(own).encode())
+    assert seen.body == before + json.dumps(zeros, separators=(",", ":")).encode() + after
+    assert seen.header("content-length") == [str(len(seen.body))]
+
+
+OWN = chat(provider={"max_price": {"prompt": "1"}})
+
+
+@pytest.mark.parametrize(
+    ("guard", "fields"),
+    [
+        ({"max_price": False}, chat()),
+        ({"max_price": False}, OWN),
+        ({"mode": "shadow"}, chat()),
+        ({"mode": "shadow"}, OWN),
+        ({"mode": "off"}, OWN),
+        ({"allow": "any"}, OWN),
+        ({"allow": "any"}, chat(PAID)),
+        ({"allow": "listed", "models": ["*"]}, OWN),
+        ({"allow": "listed", "models": ["*"]}, chat(PAID)),
+    ],
+)
+def test_a_request_is_sent_byte_for_byte_where_no_belt_is_worn(library, world, serve, guard, fields):
+    """Switched off, not enforcing, priced, or the app's own where paid models may leave: the body is the app's."""
+    upstream = serve(Reply())
+    body = json.dumps(fields).encode()
     with _guarded(library, world, upstream, guard=guard) as client:
         client.post(f"{upstream.base_url}/chat/completions", content=body)
     assert upstream.posts[0].body == body
