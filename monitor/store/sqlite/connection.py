@@ -52,7 +52,7 @@ _WAIT = f"PRAGMA busy_timeout={_TURN_MILLISECONDS}"
 
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 CHECK_EVERY = 64
-"""Commits between two looks at the WAL's size and at whether the file is still the one that was opened."""
+"""Commits between two looks at the WAL's size."""
 
 
 _open_connections: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
@@ -63,6 +63,7 @@ class Connection(Generic[T]):
 
     def __init__(self, path: str | os.PathLike[str], wrap: Callable[[sqlite3.Connection], T]) -> None:
         self.path = Path(path).expanduser()
+        self._name = str(self.path)
         self._lock = threading.Lock()
         self._owner = 0
         self._wrap = wrap
@@ -113,7 +114,7 @@ class Connection(Generic[T]):
         self._owner = threading.get_ident()
         connection: sqlite3.Connection | None = None
         try:
-            connection = self._sqlite or self._open()
+            connection = self.opened()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")  # of a transaction that Ctrl-C broke off twice
             if block:
@@ -142,7 +143,7 @@ class Connection(Generic[T]):
         """One read transaction: what is seen is of one moment. Callers fetch all rows; an open cursor pins the WAL."""
         self.begin(True)
         try:
-            connection = self._sqlite or self._open()
+            connection = self.opened()
             try:
                 connection.execute(_WAIT_LONG)
                 connection.execute("BEGIN")
@@ -168,7 +169,7 @@ class Connection(Generic[T]):
         """Move the WAL into the file and empty it. False when a reader or writer stands in the way."""
         self.begin(True)
         try:
-            return self._checkpoint(self._sqlite or self._open())
+            return self._checkpoint(self.opened())
         finally:
             self.end()
 
@@ -184,8 +185,17 @@ class Connection(Generic[T]):
         self._owner = threading.get_ident()
 
     def opened(self) -> sqlite3.Connection:
-        """The connection, opened if need be; only between `begin` and `end`."""
-        return self._sqlite or self._open()
+        """The connection, opened if need be; only between `begin` and `end`.
+
+        A file that was moved, deleted or replaced is left, and the one that stands in its place opened: what would be
+        counted in it nobody else would see.
+        """
+        connection = self._sqlite
+        if connection is not None:
+            if _inode(self._name) == self._inode:
+                return connection
+            self._drop()
+        return self._open()
 
     def wrapped(self) -> T:
         """What transactions work with: made once a connection, by the store that owns this."""
@@ -262,7 +272,7 @@ class Connection(Generic[T]):
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(_WAIT)
-            self._inode = _inode(self.path)
+            self._inode = _inode(self._name)
         except BaseException as exc:
             connection.close()
             if isinstance(exc, sqlite3.Error):
@@ -278,10 +288,6 @@ class Connection(Generic[T]):
             self._sqlite, self._wrapped = None, None
 
     def _look_after(self, connection: sqlite3.Connection) -> None:
-        if _inode(self.path) != self._inode:
-            # The file was moved, deleted or replaced: going on would count into a file nobody else sees.
-            self._drop()
-            return
         with contextlib.suppress(FileNotFoundError):
             if os.stat(f"{self.path}-wal").st_size > WAL_LIMIT_BYTES:
                 self._checkpoint(connection)
@@ -360,7 +366,7 @@ def _take_turn(connection: sqlite3.Connection) -> None:
                 raise
 
 
-def _inode(path: Path) -> tuple[int, int]:
+def _inode(path: str) -> tuple[int, int]:
     try:
         stat = os.stat(path)
     except FileNotFoundError:
