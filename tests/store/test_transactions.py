@@ -114,10 +114,11 @@ def test_a_store_opens_again_after_it_was_closed(store):
 
 def test_nobody_waits_for_this_process_who_must_not(store):
     """With `block=False` a transaction within a transaction is an error at once, not a deadlock."""
-    with store.transaction(), pytest.raises(StoreUnreachable, match="in use"), store.transaction(block=False):
-        pass
-    with store.transaction(block=False) as tx:
-        tx.count_refusal("app", Reason.PAUSED, shadow=False)
+    with store.transaction(), pytest.raises(StoreUnreachable, match="in use"):
+        store.transact(lambda tx: None, block=False)
+    with store.transaction(), pytest.raises(StoreUnreachable, match="in use"):
+        store.transact(lambda tx: None)
+    store.transact(lambda tx: tx.count_refusal("app", Reason.PAUSED, shadow=False), block=False)
     assert counted(store) == 1
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 from monitor.store.sqlite.calls import CallRows
 from monitor.store.sqlite.changes import ChangeRows
-from monitor.store.sqlite.connection import Connection, WriteTransaction
+from monitor.store.sqlite.connection import Connection
 from monitor.store.sqlite.quota import QuotaRows
 from monitor.store.sqlite.world import WorldRows
 
@@ -35,9 +36,9 @@ class SQLiteStore:
     def path(self) -> Path:
         return self.connection.path
 
-    def transaction(self, *, block: bool = True) -> WriteTransaction[SQLiteTransaction]:
+    def transaction(self) -> AbstractContextManager[SQLiteTransaction]:
         """One write transaction. Raises StoreUnreachable or StoreDamaged; nothing was written then."""
-        return self.connection.transaction(block=block)
+        return self.connection.transaction()
 
     def transact(self, work: Callable[..., R], *args: object, block: bool = True) -> R:
         """`work(transaction, *args)` as one write transaction. Raises as `transaction` does, or what `work` raised."""

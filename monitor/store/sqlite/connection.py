@@ -22,7 +22,6 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -80,26 +79,32 @@ class Connection(Generic[T]):
     def __repr__(self) -> str:
         return f"<Connection {self.path} {'open' if self._sqlite else 'closed'}>"
 
-    def transaction(self, *, block: bool = True) -> WriteTransaction[T]:
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[T]:
         """`BEGIN IMMEDIATE` … `COMMIT`, or a rollback when the block raises. Everything in it happens or nothing.
-
-        With `block=False`, raises StoreUnreachable at once when another transaction is under way, of this process or
-        of another: for finalizers, which may be running inside one, and for event loops, which must not wait.
 
         Raises StoreUnreachable (locked, full, gone) and StoreDamaged; nothing is written then.
         """
-        return WriteTransaction(self, block)
+        with self._turn() as connection:
+            try:
+                _take_turn(connection)
+                yield self.wrapped()
+                connection.execute("COMMIT")
+                self.committed(connection, block=True)
+            except BaseException:
+                self.rolled_back(connection)
+                raise
 
     def transact(self, work: Callable[..., R], *args: object, block: bool = True) -> R:
         """`work(transaction, *args)` in one write transaction, committed when it returns; what it returned.
 
-        The same as `transaction`, for the path of every call: it costs less, and Ctrl-C at any step of it leaves neither
-        the turn taken nor a transaction open, for the turn is held by nothing but a `with` over a lock.
+        The same as `transaction`, for the path of every call: it costs less, and Ctrl-C at any step of it leaves
+        neither the turn taken nor a transaction open, for the turn is held by nothing but a `with` over a lock.
+
+        With `block=False`, raises StoreUnreachable at once when another transaction is under way, of this process or
+        of another: for finalizers, which may be running inside one, and for event loops, which must not wait.
         """
-        if self._pid != os.getpid():
-            self._after_fork()
-        if self._owner == threading.get_ident() and self._lock.locked():
-            raise StoreUnreachable(_IN_USE)
+        self._before_turn()
         if block:
             with self._lock:
                 return self._transact(work, args, True)
@@ -141,21 +146,14 @@ class Connection(Generic[T]):
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One read transaction: what is seen is of one moment. Callers fetch all rows; an open cursor pins the WAL."""
-        self.begin(True)
-        try:
-            connection = self.opened()
+        with self._turn() as connection:
+            connection.execute(_WAIT_LONG)
+            connection.execute("BEGIN")
             try:
-                connection.execute(_WAIT_LONG)
-                connection.execute("BEGIN")
-                try:
-                    yield connection
-                finally:
-                    connection.execute("ROLLBACK")
-                    connection.execute(_WAIT)
-            except sqlite3.Error as exc:
-                raise self.explained(exc) from exc
-        finally:
-            self.end()
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+                connection.execute(_WAIT)
 
     def close(self) -> None:
         """Close the file. The next use opens it again, so a stream that outlives its client can still settle."""
@@ -167,25 +165,32 @@ class Connection(Generic[T]):
 
     def checkpoint(self) -> bool:
         """Move the WAL into the file and empty it. False when a reader or writer stands in the way."""
-        self.begin(True)
-        try:
-            return self._checkpoint(self.opened())
-        finally:
-            self.end()
+        with self._turn() as connection:
+            return self._checkpoint(connection)
 
-    def begin(self, block: bool) -> None:
-        """Take the process's turn. Raises StoreUnreachable when it is taken and `block` is false, or by this thread:
-        the garbage collector may finalize a stream in the midst of a transaction, and waiting would be for ever."""
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[sqlite3.Connection]:
+        """This process's turn, and the connection; an error of SQLite's in it is told as one of the store."""
+        self._before_turn()
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                yield self.opened()
+            except sqlite3.Error as exc:
+                raise self.explained(exc) from exc
+            finally:
+                self._owner = 0
+
+    def _before_turn(self) -> None:
+        """Raises StoreUnreachable when this very thread has the turn: the garbage collector may finalize a stream in
+        the midst of a transaction, and waiting would be for ever."""
         if self._pid != os.getpid():
             self._after_fork()
-        if not self._lock.acquire(False):
-            if not block or self._owner == threading.get_ident():
-                raise StoreUnreachable(_IN_USE)
-            self._lock.acquire()
-        self._owner = threading.get_ident()
+        if self._owner == threading.get_ident() and self._lock.locked():
+            raise StoreUnreachable(_IN_USE)
 
     def opened(self) -> sqlite3.Connection:
-        """The connection, opened if need be; only between `begin` and `end`.
+        """The connection, opened if need be; only in this process's turn.
 
         A file that was moved, deleted or replaced is left, and the one that stands in its place opened: what would be
         counted in it nobody else would see.
@@ -202,11 +207,6 @@ class Connection(Generic[T]):
         if self._wrapped is None:
             self._wrapped = self._wrap(self.opened())
         return self._wrapped
-
-    def end(self) -> None:
-        """Give the process's turn back."""
-        self._owner = 0
-        self._lock.release()
 
     @property
     def is_open(self) -> bool:
@@ -301,58 +301,6 @@ class Connection(Generic[T]):
             return False
         finally:
             connection.execute(_WAIT)
-
-
-class WriteTransaction(AbstractContextManager[T, None]):
-    """One write transaction as a context manager; a class, for a generator would cost each call 5 µs more."""
-
-    __slots__ = ("_block", "_connection", "_owner")
-
-    def __init__(self, owner: Connection[T], block: bool) -> None:
-        self._owner = owner
-        self._block = block
-
-    def __enter__(self) -> T:
-        owner = self._owner
-        owner.begin(self._block)
-        try:
-            self._connection = owner.opened()
-            if self._block:
-                _take_turn(self._connection)
-            else:
-                self._connection.execute("PRAGMA busy_timeout=0")
-                self._connection.execute("BEGIN IMMEDIATE")
-        except BaseException as exc:
-            self._wait_again()
-            owner.end()
-            if isinstance(exc, sqlite3.Error):
-                raise owner.explained(exc) from exc
-            raise
-        return owner.wrapped()
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> None:
-        owner, connection = self._owner, self._connection
-        try:
-            if exc is None:
-                connection.execute("COMMIT")
-                owner.committed(connection, self._block)
-                return
-        except sqlite3.Error as error:
-            exc = error
-        finally:
-            try:
-                owner.rolled_back(connection)
-                failure = owner.explained(exc) if isinstance(exc, sqlite3.Error) else None
-            finally:
-                self._wait_again()
-                owner.end()
-        if failure is not None:
-            raise failure from exc
-
-    def _wait_again(self) -> None:
-        if not self._block and self._owner.is_open:
-            with contextlib.suppress(sqlite3.Error):
-                self._owner.opened().execute(_WAIT)
 
 
 def _take_turn(connection: sqlite3.Connection) -> None:
