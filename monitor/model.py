@@ -212,7 +212,8 @@ class Objection:
 class Intent:
     """What a request asks for.
 
-    `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. `objections`
+    `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. It may hold several
+    `prompts`, each of which the model's context bounds; `requests` is how often a price per request is due. `objections`
     lists what could bill besides the models; `by_reference` says that content is named by address or id, so that the
     body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be put in. `unvouched` says
     why no price that is known holds where it goes; "" if one may.
@@ -225,6 +226,8 @@ class Intent:
     objections: tuple[Objection, ...] = ()
     stream: bool = False
     prompt_bytes: int = 0
+    prompts: int = 1
+    requests: int = 1
     max_output_tokens: int | None = None
     choices: int = 1
     by_reference: bool = False

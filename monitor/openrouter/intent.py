@@ -15,6 +15,7 @@ from monitor.openrouter.addons import may_hold_media
 from monitor.openrouter.bodies import Body, read_object
 from monitor.openrouter.fields import HARMLESS
 from monitor.openrouter.modelids import is_plain_model, judge_model
+from monitor.openrouter.prompts import Prompts
 from monitor.openrouter.reading import MOST_TOKENS, Reading
 from monitor.openrouter.unreadable import Unreadable
 from monitor.redact import redact
@@ -134,7 +135,9 @@ def _finish(reading: Reading, read: Body) -> Intent:
         tool_models=tuple(reading.tool_models),
         objections=tuple(dict.fromkeys(reading.objections)) if reading.objections else (),
         stream=reading.stream,
-        prompt_bytes=len(read.raw),
+        prompt_bytes=len(read.raw) + reading.prompts.repeated,
+        prompts=reading.prompts.count,
+        requests=reading.prompts.requests,
         max_output_tokens=max(limits) if known else None,
         choices=reading.choices,
         by_reference=_is_unbounded(reading),
@@ -156,7 +159,7 @@ def _read_batch(reading: Reading, fields: dict[str, Any]) -> None:
         reading.object_to(Reason.BODY_UNREADABLE, "the batch has no list of requests for a known endpoint")
         return
     reading.fields({name: value for name, value in fields.items() if name not in ("endpoint", "requests")})
-    model, choices = reading.model, 0
+    model, choices, prompts, due = reading.model, 0, 0, 0
     for request in requests:
         body = request.get("body") if isinstance(request, dict) else None
         if not isinstance(body, dict) or not request.keys() <= {"body", "custom_id"}:
@@ -170,8 +173,11 @@ def _read_batch(reading: Reading, fields: dict[str, Any]) -> None:
         if reading.model is not None and reading.model != model:
             reading.fallbacks.append(reading.model)
         choices += reading.choices
+        prompts += reading.prompts.count
+        due += reading.prompts.requests
     # Every request of a batch is answered: for the estimate that is as many choices of one request.
     reading.model, reading.choices, reading.endpoint = model, max(1, choices), Endpoint.BATCHES
+    reading.prompts = Prompts(max(1, prompts), max(1, due))
 
 
 @lru_cache(maxsize=256)

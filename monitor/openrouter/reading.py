@@ -11,6 +11,7 @@ from monitor.model import Endpoint, Objection, Reason
 from monitor.openrouter.addons import judge_plugins, judge_tool_choice, judge_tools, may_hold_media, survey
 from monitor.openrouter.fields import HARMLESS, has_lookalike, is_suspicious, judge_field
 from monitor.openrouter.modelids import model_id
+from monitor.openrouter.prompts import ONE, Prompts, prompts_in
 from monitor.openrouter.unreadable import Unreadable
 from monitor.redact import redact
 
@@ -34,6 +35,7 @@ class Reading:
     stream: bool = False
     limits: list[int | None] = field(default_factory=list)
     choices: int = 1
+    prompts: Prompts = ONE
     by_reference: bool = False
     holds_file: bool = False
     parses_free: bool = False
@@ -59,6 +61,9 @@ class Reading:
                     self.object_to(Reason.BODY_UNREADABLE, f'"{name}" cannot be judged: {why}')
         if self.holds_file and not self.parses_free:
             self.object_to(Reason.PAID_PLUGIN, "a document without a free parser named for it may be read by paid OCR")
+        self.prompts = prompts_in(self.endpoint, fields, len(self.raw))
+        if self.endpoint is Endpoint.COMPLETIONS:
+            self.choices *= self.prompts.count  # each prompt of a list is answered
 
 
 def _model(reading: Reading, value: object) -> None:

@@ -20,8 +20,8 @@ def has_budget(budget: BudgetSettings) -> bool:
 def worst_case_usd(intent: Intent, models: Iterable[ModelFacts | None]) -> float | None:
     """The most that this request can cost in USD, over every model it may reach; None when it cannot be bounded.
 
-    Tokens of the prompt are at most the bytes of the body and at most the context; those of the answer at most what
-    the request allows, else what the model can give. A model that is not in the catalogue, or is priced by something
+    Tokens of the prompt are at most the bytes of the body and at most the context, of each prompt if it holds several;
+    those of the answer at most what the request allows, else what the model can give. A model that is not in the catalogue, or is priced by something
     other than tokens and requests, has no worst case; nor has a request with add-ons that bill on their own, or one
     that goes where these prices do not hold.
     """
@@ -49,14 +49,17 @@ def _worst_of(intent: Intent, facts: ModelFacts | None) -> float | None:
     answer = _answer_tokens(intent, facts)
     if (prompt is None and prompt_usd > 0) or (answer is None and completion_usd > 0):
         return None
-    return (prompt or 0) * prompt_usd + (answer or 0) * completion_usd * intent.choices + (facts.request_usd or 0.0)
+    tokens_usd = (prompt or 0) * prompt_usd + (answer or 0) * completion_usd * intent.choices
+    return tokens_usd + (facts.request_usd or 0.0) * intent.requests
 
 
 def _prompt_tokens(intent: Intent, facts: ModelFacts) -> int | None:
+    # Each prompt of a list has the context for itself: a hundred texts to embed are bounded by a hundred contexts.
+    most = facts.context_length * intent.prompts if facts.context_length else None
     if intent.by_reference:
         # An image or a file named by its address is read by the server: the body's length says nothing about it.
-        return facts.context_length or None
-    return min(intent.prompt_bytes, facts.context_length or intent.prompt_bytes)
+        return most
+    return intent.prompt_bytes if most is None else min(intent.prompt_bytes, most)
 
 
 def _answer_tokens(intent: Intent, facts: ModelFacts) -> int | None:

@@ -175,6 +175,66 @@ def test_batches() -> None:
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "extra", "prompts"),
+    [
+        (Endpoint.CHAT, {}, 1),
+        (Endpoint.RESPONSES, {"input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, 1),
+        (Endpoint.EMBEDDINGS, {"input": "a"}, 1),
+        (Endpoint.EMBEDDINGS, {"input": {"content": [{"type": "text", "text": "a"}]}}, 1),
+        (Endpoint.EMBEDDINGS, {"input": [1, 2.0, 3]}, 1),
+        (Endpoint.EMBEDDINGS, {"input": []}, 1),
+        (Endpoint.EMBEDDINGS, {"input": ["a"]}, 1),
+        (Endpoint.EMBEDDINGS, {"input": ["a", "b", "c"]}, 3),
+        (Endpoint.EMBEDDINGS, {"input": [[1, 2], [3]]}, 2),
+        (Endpoint.EMBEDDINGS, {"input": [1, "a", 2]}, 3),
+        (Endpoint.EMBEDDINGS, {"input": [{"content": []}, {"content": []}]}, 2),
+        (Endpoint.COMPLETIONS, {"prompt": "a"}, 1),
+        (Endpoint.COMPLETIONS, {"prompt": [1, 2, 3]}, 1),
+        (Endpoint.COMPLETIONS, {"prompt": ["a", "b"]}, 2),
+        (Endpoint.RERANK, {"query": "a", "documents": ["b"] * 7}, 7),
+    ],
+)
+def test_prompts(endpoint: Endpoint, extra: dict[str, Any], prompts: int) -> None:
+    """Each text of a list is a prompt, with the model's context to itself; a list of tokens is one text."""
+    intent = judge({**CHAT, **extra}, endpoint)
+    assert intent.prompts == prompts
+    if endpoint is not Endpoint.RERANK:
+        assert (intent.requests, intent.prompt_bytes) == (prompts, len(json.dumps({**CHAT, **extra})))
+
+
+def test_each_prompt_of_a_list_is_answered() -> None:
+    """Three prompts with two choices each are six answers."""
+    assert judge({**CHAT, "n": 2, "prompt": ["a", "b", "c"]}, Endpoint.COMPLETIONS).choices == 6
+    assert judge({**CHAT, "n": 2, "prompt": "abc"}, Endpoint.COMPLETIONS).choices == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "documents", "repeated", "units"),
+    [
+        ("ü" * 10, ["a"], 0, 1),
+        ("ü" * 10, ["a"] * 90, 89 * 20, 1),
+        ("ü" * 10, ["a"] * 101, 100 * 20, 2),
+        ("q" * 10, ["a" * 490 * 100], 0, 2),
+        ("q" * 1000, ["a"] * 2, 1000, 11),
+    ],
+)
+def test_reranking_reads_the_query_with_each_document(
+    query: str, documents: list[str], repeated: int, units: int
+) -> None:
+    """The query's bytes count once for each document; a search unit is a hundred documents of 500 tokens at most."""
+    fields = {"model": FREE, "query": query, "documents": documents}
+    intent = judge(fields, Endpoint.RERANK)
+    assert intent.prompt_bytes == len(json.dumps(fields)) + repeated
+    assert intent.requests == units
+
+
+def test_a_batch_of_lists_holds_them_all() -> None:
+    """The prompts of every request of a batch are added up."""
+    two = batch({"input": ["a", "b"]}, {"input": "c"}, endpoint="/v1/embeddings")
+    assert (two.prompts, two.requests, two.choices) == (3, 3, 2)
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"requests": []},

@@ -30,6 +30,11 @@ HUGE = 10**9
         (intent(max_output_tokens=10), facts(PAID, PriceClass.PAID, worst_prompt_usd=5e-6), 500e-6 + 10 * 4e-6),
         (intent(max_output_tokens=10), facts(PAID, PriceClass.PAID, worst_completion_usd=9e-6), 100e-6 + 90e-6),
         (intent(max_output_tokens=10), facts(PAID, PriceClass.PAID, request_usd=0.5), 0.5 + 100e-6 + 40e-6),
+        # each prompt of a list has the context to itself, and a price per request may be due for each
+        (intent(prompt_bytes=HUGE, prompts=3, max_output_tokens=10), PRICED, 3 * 8192e-6 + 10 * 4e-6),
+        (intent(prompts=3, max_output_tokens=10), PRICED, 100e-6 + 10 * 4e-6),
+        (intent(by_reference=True, prompts=3, max_output_tokens=10), PRICED, 3 * 8192e-6 + 10 * 4e-6),
+        (intent(requests=3), facts(PAID, PriceClass.PAID, completion_usd=0.0, request_usd=0.5), 1.5 + 100e-6),
         # a zero price needs no bound
         (intent(), facts(PAID, PriceClass.ZERO, max_completion_tokens=None, context_length=None), 0.0),
         (intent(by_reference=True), facts(PAID, PriceClass.ZERO, context_length=None), 0.0),
