@@ -42,6 +42,8 @@ class Entry:
     completion: float
     request: float
     image: float
+    context: int
+    """Tokens that a prompt may have; 0 where the catalogue does not say."""
     reads: frozenset[str]
     writes: frozenset[str]
     alias: str | None
@@ -114,6 +116,7 @@ def read_entry(row: Row) -> Entry:
         completion=completion,
         request=_price(pricing.get("request", 0)),
         image=_price(pricing.get("image", 0)),
+        context=int(row.get("context_length") or 0),
         reads=frozenset(architecture.get("input_modalities") or reads.split("+")),
         writes=frozenset(architecture.get("output_modalities") or (writes or "text").split("+")),
         alias=(row.get("alias_target") or {}).get("slug"),

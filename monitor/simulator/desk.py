@@ -13,7 +13,7 @@ from monitor.clock import Clock, iso
 from monitor.simulator.accounts import Account, Accounts, window_end
 from monitor.simulator.catalogue import Catalogue, Entry
 from monitor.simulator.faults import Faults, Plan
-from monitor.simulator.money import Bill, add_ons, bill, too_dear
+from monitor.simulator.money import Bill, add_ons, bill, compresses, too_dear
 from monitor.simulator.named_errors import NAMED_KINDS, Scene, named
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.quota import Window
@@ -21,6 +21,7 @@ from monitor.simulator.reading import Ask
 from monitor.simulator.refusals import (
     Refusal,
     constraint_filtered,
+    context_exceeded,
     credits_402,
     free_daily,
     free_minute,
@@ -117,6 +118,8 @@ class Desk:
         refusal = wrong_output(entry, ask.endpoint, ask.body.get("modalities"))
         if refusal is None and ask.max_price and too_dear(entry, ask.max_price):
             refusal = constraint_filtered(entry.id, "max_price")
+        if refusal is None and 0 < entry.context < ask.longest_prompt and not compresses(ask):
+            refusal = context_exceeded(entry.context, ask.longest_prompt)
         if refusal is None:
             extras = add_ons(ask, entry, found.suffixes, self._options.default_plugins)
             refusal = self._money_refusal(ask, ticket, entry, extras)
@@ -155,7 +158,7 @@ class Desk:
         if options.paid_allowed and options.key_limit_usd is None:
             return None
         requested = ask.max_tokens or _DEFAULT_MAX_TOKENS
-        worst = bill(ask, entry, token_count(ask.prompt), requested, ticket.now, extras).total
+        worst = bill(ask, entry, _prompt_tokens(ask, entry), requested, ticket.now, extras).total
         balance = options.credits_usd - ticket.account.spent()
         if not options.paid_allowed and balance < 0:
             # Below zero OpenRouter refuses free models too.
@@ -193,10 +196,13 @@ class Desk:
         entry = found.entry
         text = "" if ask.function is not None else answer_to(ask.prompt, entry.id)
         thought = thought_about(ask.last) if entry.thinks else ""
-        text, finish = _cut_to(text, ask.max_tokens)
-        prompt_tokens = token_count(ask.prompt) + 85 * ask.images
+        # What a model thinks is part of what it may say.
+        thought, _ = _cut_to(thought, ask.max_tokens)
         reasoning_tokens = token_count(thought) if thought else 0
-        completion_tokens = (token_count(text) + reasoning_tokens) * ask.choices
+        text, finish = _cut_to(text, None if ask.max_tokens is None else ask.max_tokens - reasoning_tokens)
+        prompt_tokens = _prompt_tokens(ask, entry)
+        said = token_count(text) if text or not thought else 0
+        completion_tokens = (said + reasoning_tokens) * ask.choices
         if ask.endpoint in _POOLED:
             completion_tokens = reasoning_tokens = 0
         return Served(
@@ -217,6 +223,12 @@ class Desk:
         # Billed when decided: an answer that is cut off, or that nobody reads, costs all the same.
         if served.bill.total > 0:
             ticket.account.charge(ticket.key, ticket.now, served.bill.total)
+
+
+def _prompt_tokens(ask: Ask, entry: Entry) -> int:
+    """Tokens that the model reads: no more than its context, where the prompt is compressed to fit it."""
+    fits = ask.longest_prompt <= entry.context or entry.context == 0
+    return ask.prompt_tokens if fits else min(ask.prompt_tokens, entry.context)
 
 
 def injected(kind: str, parameters: object, scene: Scene) -> Refusal:

@@ -29,6 +29,7 @@ _SERVER_TOOL_USD = 0.003
 _CLIENT_TOOL_TYPES = frozenset({"function", "custom"})
 _FLAT_USD = {"images": 0.04, "audio.speech": 0.015, "audio.transcriptions": 0.006, "videos": 0.5, "batches": 0.01}
 _OTHER_USD = 0.005
+_UNIT_DOCUMENTS = 100
 _SONG_USD = {"google/lyria-3-pro-preview": 0.08, "google/lyria-3-clip-preview": 0.04}
 _TOKEN_ENDPOINTS = frozenset({"chat", "completions", "responses", "messages", "embeddings", "rerank"})
 _TIERS = {"priority": 2.0, "fast": 2.0, "ultrafast": 3.0, "flex": 0.5}
@@ -109,6 +110,17 @@ def _server_tools(body: dict[str, Any]) -> list[str]:
     return found
 
 
+def compresses(ask: Ask) -> bool:
+    """Whether a prompt that is too long is to be shortened to the model's context."""
+    plugin = _plugins(ask.body, ()).get("context-compression")
+    return plugin is not None or "middle-out" in list_of(ask.body, "transforms")
+
+
+def search_units(ask: Ask) -> int:
+    """How often reranking is billed: once for each hundred documents."""
+    return max(1, -(-len(list_of(ask.body, "documents")) // _UNIT_DOCUMENTS)) if ask.endpoint == "rerank" else 1
+
+
 def bill(
     ask: Ask, entry: Entry, prompt_tokens: int, completion_tokens: int, now: float, extras: tuple[float, int]
 ) -> Bill:
@@ -121,7 +133,8 @@ def bill(
         return Bill(0.0, flat, tools, searches)
     prompt_rate, completion_rate = entry.rates(prompt_tokens, now)
     factor = _TIERS.get(str(ask.body.get("service_tier")), 1.0)
-    prompt = (prompt_tokens * prompt_rate + entry.request + ask.images * entry.image) * factor
+    per_request = entry.request * search_units(ask)
+    prompt = (prompt_tokens * prompt_rate + per_request + ask.images * entry.image) * factor
     completion = completion_tokens * completion_rate * factor + _SONG_USD.get(entry.id, 0.0)
     if "image" in entry.writes and ("text" not in entry.writes or "image" in list_of(ask.body, "modalities")):
         completion += _FLAT_USD["images"]

@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 from monitor.simulator.desk import Served
+from monitor.simulator.money import search_units
 from monitor.simulator.reading import list_of
 from monitor.simulator.reply import Reply, as_json, generation_headers, usage_of
 
@@ -55,7 +56,11 @@ def rerank_reply(served: Served) -> Reply:
         "model": served.entry.served_name,
         "provider": served.entry.provider,
         "results": results,
-        "usage": {"search_units": 1, "total_tokens": served.prompt_tokens, "cost": _cost(served)},
+        "usage": {
+            "search_units": search_units(served.ask),
+            "total_tokens": served.prompt_tokens,
+            "cost": _cost(served),
+        },
     }
     return Reply(200, as_json(answer), headers=generation_headers(served))
 

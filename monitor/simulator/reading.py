@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.simulator.refusals import Refusal, plain
+from monitor.simulator.text import token_count
 
 Body = dict[str, Any]
 
 USE_TOOL = "use the tool"
 """A last message with these words is answered by calling the first function of `tools`."""
+IMAGE_TOKENS = 85
 _LARGEST = 10**9
 _MOST_CHOICES = 128
 _MORE_MODELS = frozenset({"models", "fallbacks", "preset"})
@@ -40,6 +42,9 @@ class Ask:
     stream: bool = False
     prompt: str = ""
     last: str = ""
+    prompt_tokens: int = 1
+    longest_prompt: int = 1
+    """Tokens of the longest of several texts to embed: the model's context bounds each of them, not all together."""
     max_tokens: int | None = None
     choices: int = 1
     function: dict[str, Any] | None = None
@@ -84,6 +89,7 @@ def read_ask(endpoint: str, path: str, body: Body) -> Ask | Refusal:
         needed = "input" if endpoint == "responses" else "messages"
         return plain(400, f'Input required: specify "{needed}"')
     last = found.texts[-1] if found.texts else ""
+    tokens = [each.tokens for each in _prompts(endpoint, body)] or [found.tokens]
     provider = body.get("provider")
     return Ask(
         endpoint=endpoint,
@@ -93,6 +99,8 @@ def read_ask(endpoint: str, path: str, body: Body) -> Ask | Refusal:
         stream=bool(body.get("stream")),
         prompt="\n".join(found.texts),
         last=last,
+        prompt_tokens=sum(tokens),
+        longest_prompt=max(tokens),
         max_tokens=_limit(body),
         choices=min(_MOST_CHOICES, max(1, _whole(body.get("n")) or 1)) if endpoint in ("chat", "completions") else 1,
         function=_function(body, last),
@@ -118,6 +126,17 @@ def _models(body: Body) -> tuple[str, ...] | Refusal:
     return tuple(dict.fromkeys(named))
 
 
+def _prompts(endpoint: str, body: Body) -> list[_Found]:
+    """Each of several texts to embed; nothing where one prompt is asked, as text or as tokens."""
+    given = list_of(body, "input") if endpoint == "embeddings" else []
+    if not any(isinstance(each, str | list | dict) for each in given):
+        return []
+    found = [_Found() for _ in given]
+    for each, prompt in zip(given, found, strict=True):
+        prompt.walk(each)
+    return found
+
+
 def list_of(body: Body, name: str) -> list[Any]:
     """The list in a field; anything else counts as none."""
     value = body.get(name)
@@ -131,10 +150,19 @@ class _Found:
         self.texts: list[str] = []
         self.files = 0
         self.images = 0
+        self.numbers = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all that was found; what came as tokens is not counted again."""
+        text = token_count("\n".join(self.texts)) if self.texts or not self.numbers else 0
+        return text + self.numbers + IMAGE_TOKENS * self.images
 
     def walk(self, value: Any) -> None:
         if isinstance(value, str):
             self.texts.append(value)
+        elif isinstance(value, int | float):
+            self.numbers += 1
         elif isinstance(value, list):
             for each in value:
                 self.walk(each)

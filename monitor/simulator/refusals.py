@@ -177,6 +177,14 @@ def invalid_model(model: str) -> Refusal:
     return Refusal("400_model", 400, f"{model} is not a valid model ID")
 
 
+def context_exceeded(context: int, tokens: int) -> Refusal:
+    message = (
+        f"This endpoint's maximum context length is {context} tokens. However, you requested about {tokens} tokens "
+        f"({tokens} of text input). Please reduce the length, or use the context-compression plugin."
+    )
+    return Refusal("400_context", 400, message, {"provider_name": None})
+
+
 def no_endpoints(model: str) -> Refusal:
     return Refusal("404_model", 404, f"No endpoints found for {model}.")
 

@@ -56,6 +56,44 @@ def test_the_online_suffix_is_the_web_plugin(simulate):
     assert answer["usage"]["cost"] == pytest.approx(0.007)
 
 
+@pytest.mark.parametrize("most", [1, 5, 40])
+def test_what_a_model_thinks_is_within_max_tokens(simulate, most):
+    """Thoughts and answer together are at most `max_tokens`, and no more is billed."""
+    usage = simulate().chat("deepseek/deepseek-r1", max_tokens=most).json()["usage"]
+    assert 0 < usage["completion_tokens"] <= most
+    assert usage["completion_tokens_details"]["reasoning_tokens"] <= most
+
+
+def test_texts_to_embed_are_billed_one_by_one(simulate):
+    """Each text costs its own tokens, at least one; a list of tokens costs as many."""
+    api = simulate()
+    model = "openai/text-embedding-3-small"
+    for given, tokens in (("x" * 8, 2), (["", "x" * 8, "x"], 4), ([5, 6, 7], 3), ([[5, 6], [7]], 3)):
+        usage = api.post("/embeddings", model=model, input=given).json()["usage"]
+        assert (usage["prompt_tokens"], usage["cost"]) == (tokens, pytest.approx(tokens * 2e-8))
+
+
+@pytest.mark.parametrize(("documents", "units"), [(1, 1), (100, 1), (101, 2)])
+def test_reranking_is_billed_by_the_hundred(simulate, documents, units):
+    """A search unit is up to a hundred documents."""
+    answer = simulate().post("/rerank", model="cohere/rerank-4-fast", query="q", documents=["d"] * documents)
+    assert answer.json()["usage"]["search_units"] == units
+    assert answer.json()["usage"]["cost"] == pytest.approx(0.002 * units)
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/messages"])
+def test_a_prompt_beyond_the_context_is_refused_unless_it_is_to_be_compressed(simulate, path):
+    """One token too many is a 400 that costs nothing; compressed, it is billed as a whole context."""
+    api = simulate()
+    body = {"model": PAID, "messages": [{"role": "user", "content": "x" * 4 * 131_073}], "max_tokens": 1}
+    refused = api.post(path, **body)
+    assert refused.status_code == 400
+    assert "maximum context length is 131072 tokens" in refused.text
+    assert api.sim.books.cost_usd == 0
+    assert api.post(path, **body, plugins=[{"id": "context-compression"}]).status_code == 200
+    assert api.sim.books.cost_usd == pytest.approx(131_072 * 1e-7 + 3.2e-7)
+
+
 def test_a_function_tool_costs_nothing(simulate):
     """A function that the client runs itself is free."""
     api = simulate()
