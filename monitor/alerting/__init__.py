@@ -1,1 +1,1 @@
-"""What people are told of: every alert once (`rules`), the figures it compares with (`thresholds`), how it is written."""
+"""What people are told of: every alert once (`rules`), the figures compared with (`thresholds`), how it is written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,11 @@ def _at(default: float, unit: str, about: str) -> Any:
 class Thresholds:
     """Each has a unit and a meaning. `alerts render --set name=value` changes one. Raises ConfigError."""
 
+    spend_usd: float = _at(0.0, "USD", "spent in an hour by OpenRouter's books")
+    unaccounted_usd: float = _at(0.01, "USD", "spent in a day by OpenRouter's books and not on record here")
+    account_credits_usd: float = _at(0.0, "USD", "credits of the account: below 0 even free models answer 402")
+    key_credit_left: float = _at(0.20, "ratio", "part of the key's cap that is left")
+    key_expiry_seconds: float = _at(7 * 86400.0, "seconds", "time until the key expires")
     quota_warning: float = _at(0.80, "ratio", "part of the day's free requests that is used: a warning")
     quota_critical: float = _at(0.95, "ratio", "part of the day's free requests that is used: critical")
     projection_used: float = _at(0.25, "ratio", "part of the day's free requests below which no forecast is told")
@@ -27,23 +33,20 @@ class Thresholds:
     error_floor: float = _at(10.0, "requests", "attempts an hour below which a ratio of errors says nothing")
     latency_factor: float = _at(2.0, "times", "p95 of an answer's duration over its average of a day")
     latency_seconds: float = _at(10.0, "seconds", "p95 of an answer's duration below which nothing is told")
-    unaccounted_usd: float = _at(0.01, "USD", "spent today by OpenRouter's books and not on record here")
-    key_credit_left: float = _at(0.20, "ratio", "part of the key's cap that is left")
-    key_expiry_seconds: float = _at(7 * 86400.0, "seconds", "time until the key expires")
-    account_credits_usd: float = _at(0.0, "USD", "credits of the account: below 0 even free models answer 402")
+    latency_floor: float = _at(20.0, "requests", "answers an hour below which a p95 is only the slowest of them")
     model_uptime: float = _at(0.90, "ratio", "uptime of a free model's best provider")
-    clock_offset_seconds: float = _at(30.0, "seconds", "this machine's clock from OpenRouter's, ahead or behind")
     poll_intervals: float = _at(3.0, "intervals", "age of what was last polled")
-    store_failures: float = _at(2.0, "runs", "failed writes of the daemon to its store in 15 minutes")
+    store_failures: float = _at(2.0, "runs", "failed runs of the daemon's chores in the store in 15 minutes")
+    clock_offset_seconds: float = _at(30.0, "seconds", "this machine's clock from OpenRouter's, ahead or behind")
     restarts: float = _at(4.0, "restarts", "restarts of the daemon in an hour")
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
+            if not math.isfinite(value) or value < 0:
+                raise ConfigError(f"the threshold {item.name} is wrong: {value:g} is not a number from 0 up.")
             if item.metadata["unit"] == "ratio" and not 0 < value < 1:
                 raise ConfigError(f"the threshold {item.name} is wrong: {value:g} is not between 0 and 1.")
-            if value < 0:
-                raise ConfigError(f"the threshold {item.name} is wrong: {value:g} is below 0.")
         if self.quota_warning >= self.quota_critical:
             raise ConfigError("the threshold quota_warning is wrong: it is not below quota_critical.")
 
