@@ -12,7 +12,8 @@ import aiohttp
 import certifi
 
 from monitor.config.addresses import url_is_loopback
-from monitor.refresh import Fetched
+from monitor.openrouter.dates import sent_at
+from monitor.refresh import Fetched, Stopped
 from monitor.version import __version__
 
 TIMEOUT_SECONDS = 15.0
@@ -56,7 +57,7 @@ class LoopFetch:
 
     def __call__(self, url: str, headers: Mapping[str, str]) -> Fetched:
         if self._stopped:
-            raise ConnectionAbortedError("the daemon is stopping")
+            raise Stopped("the daemon is stopping")
         asked = asyncio.run_coroutine_threadsafe(self._get(url, headers), self._loop)
         self._under_way.add(asked)
         if self._stopped:
@@ -65,7 +66,7 @@ class LoopFetch:
             return asked.result(TIMEOUT_SECONDS + 5)
         except concurrent.futures.CancelledError:
             # It is no Exception, so nobody would take it for a failed poll.
-            raise ConnectionAbortedError("the daemon is stopping") from None
+            raise Stopped("the daemon is stopping") from None
         finally:
             self._under_way.discard(asked)
 
@@ -81,4 +82,4 @@ class LoopFetch:
                 body += chunk
                 if len(body) > ANSWER_LIMIT:
                     raise ValueError(f"the answer is larger than {ANSWER_LIMIT} bytes")
-            return Fetched(answer.status, bytes(body))
+            return Fetched(answer.status, bytes(body), sent_at(answer.headers))

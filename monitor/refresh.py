@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 from monitor.clock import Clock, age_of
@@ -21,10 +21,10 @@ from monitor.errors import PollError
 from monitor.ledger import Ledger
 from monitor.model import ModelFacts, PriceClass
 from monitor.openrouter.catalogue import dearer, parse_catalogue
-from monitor.openrouter.key import parse_credits, parse_key
+from monitor.openrouter.key import parse_key
 from monitor.policy.changes import Belief, first_belief, from_text, judge, models_told, to_text
 from monitor.redact import redact
-from monitor.store.protocol import CREDITS_POLLER, Store, Transaction
+from monitor.store.protocol import Store, Transaction
 
 FETCH_SECONDS = 20.0
 """How long one fetch may take before others stop waiting for it."""
@@ -39,10 +39,18 @@ _holders = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The answer to a GET: status, and the decoded body."""
+    """The answer to a GET: status, and the decoded body.
+
+    `sent_at` is when the server says that it made the answer (epoch seconds); None when it does not, or a cache did.
+    """
 
     status: int
     body: bytes
+    sent_at: float | None = field(default=None, compare=False)
+
+
+class Stopped(ConnectionAbortedError):
+    """A fetch was cut off, or not begun, because its process is ending: that says nothing of OpenRouter."""
 
 
 Fetch = Callable[[str, Mapping[str, str]], Fetched]
@@ -80,32 +88,12 @@ class Refresher:
         name = f"key:{self.settings.account}"
         return self._once(name, wait, lambda: self._key_at() > newer_than, lambda: self._fetch_key(fetch, api_key))
 
-    def credits(self, fetch: Fetch, api_key: str, *, newer_than: float) -> bool:
-        """Note the account's credits, which OpenRouter tells a management key only.
-
-        False when a process has asked since `newer_than` (epoch seconds), or is asking. Raises as the others do.
-        """
-        name, now = f"credits:{self.settings.account}", self.clock.now()
-        holder = self._holder()
-        with self.store.transaction() as tx:
-            # The lease stands until the figures are due again: they need no other mark of their age.
-            if not tx.take_lease(name, holder, 2 * now - newer_than, now):
-                return False
-        try:
-            told = parse_credits(_get(fetch, f"{self.settings.base_url}/credits", _bearer(api_key)))
-        except PollError as exc:
-            with self.store.transaction() as tx:
-                tx.end_lease(name, holder, redact(exc.message, limit=200), 0.0)
-            raise
-        with self.store.transaction() as tx:
-            tx.add_snapshot(now, CREDITS_POLLER, self.settings.account, told)
-        return True
-
-    def _holder(self) -> str:
+    def holder(self) -> str:
+        """A name for one look, which no other has."""
         return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{next(_holders)}"
 
     def _once(self, name: str, wait: bool, is_there: Callable[[], bool], work: Callable[[], None]) -> bool:
-        holder = self._holder()
+        holder = self.holder()
         deadline = self.clock.monotonic() + FETCH_SECONDS
         while True:
             if is_there():
@@ -159,7 +147,7 @@ class Refresher:
         models: dict[str, ModelFacts] = {}
         url = f"{self.settings.base_url}/models?output_modalities=all"
         for _ in range(PAGE_LIMIT):
-            page = parse_catalogue(_get(fetch, url, {}))
+            page = parse_catalogue(get(fetch, url, {}))
             for name, facts in page.models.items():
                 models[name] = dearer(models[name], facts) if name in models else facts
             if page.next_page is None:
@@ -176,24 +164,37 @@ class Refresher:
     def _fetch_key(self, fetch: Fetch, api_key: str) -> None:
         asked_at = self.clock.now()
         try:
-            body = _get(fetch, f"{self.settings.base_url}/key", _bearer(api_key))
+            body = get(fetch, f"{self.settings.base_url}/key", bearer(api_key))
             facts = parse_key(body)
         except PollError as exc:
-            self.ledger.note_key(None, asked_at=asked_at, error=exc.message)
+            if not isinstance(exc.__cause__, Stopped):
+                self.ledger.note_key(None, asked_at=asked_at, error=exc.message)
             raise
         self.ledger.note_key(facts, asked_at=asked_at)
 
 
-def _bearer(api_key: str) -> dict[str, str]:
+def bearer(api_key: str) -> dict[str, str]:
+    """The header that shows a key."""
     return {"authorization": f"Bearer {api_key}"}
 
 
-def _get(fetch: Fetch, url: str, headers: Mapping[str, str]) -> bytes:
-    path = urlsplit(url).path
+def get(fetch: Fetch, url: str, headers: Mapping[str, str]) -> bytes:
+    """The body of a GET that was answered 200. Raises PollError."""
+    return body_of(ask(fetch, url, headers), url)
+
+
+def ask(fetch: Fetch, url: str, headers: Mapping[str, str]) -> Fetched:
+    """Whatever a GET was answered. Raises PollError when there was no answer."""
     try:
-        answer = fetch(url, {"accept": "application/json", **headers})
+        return fetch(url, {"accept": "application/json", **headers})
     except Exception as exc:
-        raise PollError(f"GET {path} failed: {redact(f'{type(exc).__name__}: {exc}', limit=160)}") from exc
+        said = redact(f"{type(exc).__name__}: {exc}", limit=160)
+        raise PollError(f"GET {urlsplit(url).path} failed: {said}") from exc
+
+
+def body_of(answer: Fetched, url: str) -> bytes:
+    """The body of an answer to a GET of `url`. Raises PollError unless its status is 200."""
+    path = urlsplit(url).path
     if answer.status == 401:
         raise PollError(f"GET {path} answered 401: the API key is not valid")
     if answer.status != 200:

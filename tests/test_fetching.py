@@ -54,6 +54,17 @@ async def test_an_answer_is_fetched_from_a_thread(upstream):
     assert seen["accept"] == "application/json"
 
 
+@pytest.mark.parametrize(("headers", "told"), [({}, 1_789_992_000.5), ({"Age": "3"}, None)])
+async def test_an_answer_tells_when_it_was_made(upstream, headers, told):
+    """By the server's clock, unless it comes out of a cache."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(headers={"Date": "Mon, 21 Sep 2026 12:00:00 GMT", **headers})
+
+    fetch, url = await upstream(answer)
+    assert (await asyncio.to_thread(fetch, url, {})).sent_at == told
+
+
 async def test_a_redirect_is_not_followed(upstream):
     """The key goes to the address that the settings name, and to no other."""
 

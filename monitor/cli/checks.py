@@ -100,6 +100,8 @@ def api_key(settings: Settings) -> Iterator[Check]:
         yield Check("api key", OK, f"set, {where}")
     if settings.api_key is None and settings.api_key_file is not None:
         yield from private(Path(settings.api_key_file).expanduser(), "key file")
+    if settings.management_key is None and settings.management_key_file is not None:
+        yield from private(Path(settings.management_key_file).expanduser(), "management")
 
 
 def private(file: Path, name: str) -> Iterator[Check]:

@@ -26,6 +26,8 @@ TOP_LEVEL = {
     "account": "Whose quota it is. Keys of one OpenRouter account share it.",
     "api_key": "The API key. Better OPENROUTER_API_KEY, or a file of its own:",
     "api_key_file": "A file that holds the API key on one line.",
+    "management_key": "A management key, with which the daemon reads credits and activity, and nothing else.",
+    "management_key_file": "A file that holds it on one line.",
 }
 WORDS: Mapping[str, Mapping[str, str]] = {
     "guard": {
@@ -52,6 +54,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "poll": {
         "models_seconds": "Seconds between two looks at the catalogue.",
         "key_seconds": "Seconds between two looks at the key.",
+        "endpoints_seconds": "Seconds between two looks at the providers of the models that were used of late.",
+        "activity_seconds": "Seconds between two looks at the account's activity; needs a management key.",
+    },
+    "metrics": {
+        "genai_semconv": "Also tell the histograms of OpenTelemetry's GenAI conventions.",
     },
     "retention": {
         "days": "Days that calls are kept. Totals are kept for ever.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,9 +121,13 @@ def _online(run: Invocation) -> Iterator[Check]:
             yield checks.Check(
                 "models", checks.OK, f"{base} lists {len(parse_catalogue(answer.content).models)} models"
             )
-            yield from _clock(answer, (before + run.clock.now()) / 2)
-            if key:
+            if not key:
+                # A cache may have given this one, which then tells no time; the key's answer never comes from a cache.
+                yield from _clock(answer, (before + run.clock.now()) / 2)
+            else:
+                before = run.clock.now()
                 answer = client.get(f"{base}/key", headers={"authorization": f"Bearer {key.reveal()}"})
+                yield from _clock(answer, (before + run.clock.now()) / 2)
                 if answer.status_code == 401:
                     yield checks.Check(
                         "key", checks.PROBLEM, "OpenRouter does not know this API key", "Make a new one."
@@ -143,13 +146,12 @@ def _online(run: Invocation) -> Iterator[Check]:
 def _clock(answer: httpx.Response, now: float) -> Iterator[Check]:
     """How far this machine's clock is from OpenRouter's: the day's quota turns over by theirs."""
     from monitor.cli import checks
+    from monitor.openrouter.dates import sent_at
 
-    try:
-        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    theirs = sent_at(answer.headers)
+    if theirs is None:
         return
-    # The header counts whole seconds.
-    offset = now - theirs - 0.5
+    offset = now - theirs
     far = abs(offset)
     level = (
         checks.PROBLEM if far > CLOCK_PROBLEM_SECONDS else checks.WARNING if far > CLOCK_WARNING_SECONDS else checks.OK

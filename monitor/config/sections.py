@@ -87,11 +87,21 @@ class AppSettings(Section):
 
 @dataclass(frozen=True)
 class PollSettings(Section):
-    """Seconds between polls of the models and of the key endpoint."""
+    """Seconds between polls: of the models, the key, the endpoints of models in use, and the account's activity."""
 
     section = "poll"
     models_seconds: float = setting(600.0, parse.number(minimum=1))
     key_seconds: float = setting(60.0, parse.number(minimum=1))
+    endpoints_seconds: float = setting(900.0, parse.number(minimum=1))
+    activity_seconds: float = setting(3600.0, parse.number(minimum=1))
+
+
+@dataclass(frozen=True)
+class MetricsSettings(Section):
+    """What the daemon's metrics tell besides: `genai_semconv` adds OpenTelemetry's GenAI histograms."""
+
+    section = "metrics"
+    genai_semconv: bool = setting(False, parse.boolean)
 
 
 @dataclass(frozen=True)

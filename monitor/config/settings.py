@@ -22,6 +22,7 @@ from monitor.config.sections import (
     AppSettings,
     BudgetSettings,
     GuardSettings,
+    MetricsSettings,
     PollSettings,
     ProxySettings,
     QuotaSettings,
@@ -47,6 +48,7 @@ SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
         "quota": QuotaSettings,
         "budget": BudgetSettings,
         "poll": PollSettings,
+        "metrics": MetricsSettings,
         "retention": RetentionSettings,
         "alerts": AlertSettings,
         "proxy": ProxySettings,
@@ -66,11 +68,14 @@ class Settings(Section):
     account: str = setting("default", parse.app_name)
     api_key: Secret | None = setting(None, parse.optional(parse.secret))
     api_key_file: str | None = setting(None, parse.optional(parse.text))
+    management_key: Secret | None = setting(None, parse.optional(parse.secret))
+    management_key_file: str | None = setting(None, parse.optional(parse.text))
     guard: GuardSettings = field(default_factory=GuardSettings)
     quota: QuotaSettings = field(default_factory=QuotaSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     apps: Mapping[str, AppSettings] = field(default_factory=dict)
     poll: PollSettings = field(default_factory=PollSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     proxy: ProxySettings = field(default_factory=ProxySettings)
@@ -95,16 +100,12 @@ class Settings(Section):
 
     def key(self) -> Secret | None:
         """The API key, from the settings or the key file. Raises ConfigError when the file cannot be read."""
-        if self.api_key is not None or self.api_key_file is None:
-            return self.api_key
-        try:
-            value = Path(self.api_key_file).expanduser().read_text(encoding="utf-8").strip()
-        except _UNREADABLE as exc:
-            raise ConfigError(
-                f"the key file {self.api_key_file} cannot be read: {type(exc).__name__}.",
-                hint="Point api_key_file at a readable file with one line, or set OPENROUTER_API_KEY.",
-            ) from None
-        return Secret(value) if value else None
+        return _key(self.api_key, self.api_key_file, "api_key_file", "set OPENROUTER_API_KEY")
+
+    def key_to_manage(self) -> Secret | None:
+        """The management key, which the daemon alone uses, to read credits and activity. Raises as `key` does."""
+        named = "set management_key"
+        return _key(self.management_key, self.management_key_file, "management_key_file", named)
 
     @classmethod
     def load(
@@ -134,6 +135,19 @@ class Settings(Section):
     def with_changes(self, **changes: Any) -> Settings:
         """The same settings with some replaced, checked again."""
         return replace(self, **changes)
+
+
+def _key(value: Secret | None, file: str | None, setting: str, instead: str) -> Secret | None:
+    if value is not None or file is None:
+        return value
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8").strip()
+    except _UNREADABLE as exc:
+        raise ConfigError(
+            f"the key file {file} cannot be read: {type(exc).__name__}.",
+            hint=f"Point {setting} at a readable file with one line, or {instead}.",
+        ) from None
+    return Secret(text) if text else None
 
 
 def default_store_path() -> Path:

@@ -101,7 +101,7 @@ def metrics(scrape: Scrape, settings: Settings, now: float) -> list[Metric]:
     calls.fill(sheet, scrape, labels, shadow=settings.guard.mode is Mode.SHADOW)
     for account in scrape.accounts:
         quota.fill(sheet, account, settings, now)
-    models.fill(sheet, scrape, settings)
+    models.fill(sheet, scrape, settings, now)
     records = sum(row.n for row in scrape.totals) + sum(n for _, _, shadow, n in scrape.refusals if not shadow)
     sheet.set("openrouter_monitor_call_log_records_total", records)
     for label, n in labels.overflow.items():
@@ -112,7 +112,10 @@ def metrics(scrape: Scrape, settings: Settings, now: float) -> list[Metric]:
     for account in scrape.accounts:
         if account.name == settings.account:
             sheet.set(last_success, account.state.key_at, "key")
-            sheet.set(last_success, account.credits_at, "credits")
+            sheet.set(last_success, account.credits.at, "credits")
+            sheet.set(last_success, account.activity.at, "activity")
+    if models.providers_told(scrape, settings):
+        sheet.set(last_success, scrape.endpoints.at, "endpoints")
     return sheet.metrics()
 
 

@@ -6,10 +6,9 @@ something fills it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
+from monitor.metrics.family import Family, Source, Type, counter, gauge
 from monitor.model import LimitKind, Outcome, Reason, Tier
+from monitor.openrouter.providers import PROVIDERS_AT_MOST
 from monitor.policy.changes import Kind as Change
 from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS
 from monitor.store.sqlite.scrape import ACCOUNTS_READ, CAPS
@@ -39,9 +38,12 @@ CHANGES = {
 }
 """Events of the catalogue, as values of the label `change`."""
 
+MODELS_ASKED = 10
+"""Of how many models the providers are asked for."""
+
 POLLERS = ("models", "key", "credits", "activity", "endpoints")
 RESULTS = ("success", "failure")
-JOBS = ("models", "key", "credits", "sweep", "pace", "checkpoint", "prune")
+JOBS = (*POLLERS, "sweep", "pace", "checkpoint", "prune")
 RUNS = (*RESULTS, "missed")
 """How a run of a job can end; `missed`: it did not begin, for the one before still went on."""
 
@@ -55,65 +57,15 @@ USUAL_LIMITS = (LimitKind.FREE_DAILY, LimitKind.FREE_MINUTE, LimitKind.UPSTREAM)
 """Kinds of 429 whose series exist for each app and model from its first call on."""
 
 
-class Type(StrEnum):
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Source(StrEnum):
-    """What fills a family, and so what a counter of it survives."""
-
-    STORE = "the store: sums that survive restart, crash and pruning"
-    POLL = "the newest answer of OpenRouter"
-    DAEMON = "the daemon's own process"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One family. `bound` is how many label sets it may have; `zeros` says which exist before anything happened."""
-
-    name: str
-    type: Type
-    unit: str
-    about: str
-    labels: tuple[str, ...] = ()
-    bound: int = 1
-    source: Source = Source.STORE
-    zeros: str = ""
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def help(self) -> str:
-        return f"{self.about} Unit: {self.unit}."
-
-    @property
-    def series(self) -> int:
-        """The most time series it can have: a histogram has one a bucket, one for +Inf, a sum and a count."""
-        return self.bound * (len(self.buckets) + 3 if self.type is Type.HISTOGRAM else 1)
-
-
-def _counter(
-    name: str, unit: str, about: str, *labels: str, bound: int = 1, source: Source = Source.STORE, zeros: str = ""
-) -> Family:
-    return Family(name, Type.COUNTER, unit, about, labels, bound, source, zeros)
-
-
-def _gauge(
-    name: str, unit: str, about: str, *labels: str, bound: int = 1, source: Source = Source.STORE, zeros: str = ""
-) -> Family:
-    return Family(name, Type.GAUGE, unit, about, labels, bound, source, zeros)
-
-
 _CALLS = (
-    _counter(
+    counter(
         "openrouter_requests_total",
         "requests",
         "Attempts that ended, by how. A retry is an attempt of its own.",
         "app", "model", "tier", "code", "outcome",
         bound=5000,
     ),
-    _counter(
+    counter(
         "openrouter_tier_requests_total",
         "requests",
         "Attempts that ended, by what their model costs: a paid one is seen at the first.",
@@ -121,9 +73,9 @@ _CALLS = (
         bound=_APPS * len(Tier),
         zeros="every app and tier",
     ),
-    _counter("openrouter_calls_total", "calls", "Calls that apps made; attempts per call tell of retries.",
+    counter("openrouter_calls_total", "calls", "Calls that apps made; attempts per call tell of retries.",
              "app", bound=_APPS, zeros="every app"),
-    _counter(
+    counter(
         "openrouter_rate_limited_total",
         "requests",
         "Attempts that ran into a limit of OpenRouter or of a provider, by whose.",
@@ -149,23 +101,23 @@ _CALLS = (
         _MODELS,
         buckets=TTFT_BOUNDS,
     ),
-    _counter("openrouter_tokens_total", "tokens", "Tokens billed; type is input or output.",
+    counter("openrouter_tokens_total", "tokens", "Tokens billed; type is input or output.",
              "app", "model", "type", bound=_PAIRS * 2),
-    _counter("openrouter_cached_input_tokens_total", "tokens", "Input tokens read from a cache, a part of all input.",
+    counter("openrouter_cached_input_tokens_total", "tokens", "Input tokens read from a cache, a part of all input.",
              "app", "model", bound=_PAIRS),
-    _counter("openrouter_reasoning_output_tokens_total", "tokens", "Output tokens of reasoning, a part of all output.",
+    counter("openrouter_reasoning_output_tokens_total", "tokens", "Output tokens of reasoning, a part of all output.",
              "app", "model", bound=_PAIRS),
-    _counter(
+    counter(
         "openrouter_cost_usd_total",
         "USD",
         "Cost as OpenRouter reported it with each answer; the estimate where an answer was lost.",
         "app", "model",
         bound=_PAIRS,
     ),
-    _gauge("openrouter_requests_in_flight", "requests", "Attempts under way.", "app", bound=_APPS, zeros="every app"),
-    _counter("openrouter_refusals_total", "requests", "Attempts that the guard refused, by reason: they never left.",
+    gauge("openrouter_requests_in_flight", "requests", "Attempts under way.", "app", bound=_APPS, zeros="every app"),
+    counter("openrouter_refusals_total", "requests", "Attempts that the guard refused, by reason: they never left.",
              "app", "reason", bound=_APPS * len(Reason), zeros="every app and reason"),
-    _counter(
+    counter(
         "openrouter_shadow_refusals_total",
         "requests",
         "Attempts that left, though the guard would have refused them if it were enforced.",
@@ -176,23 +128,23 @@ _CALLS = (
 )  # fmt: skip
 
 _QUOTA = (
-    _gauge("openrouter_free_daily_requests_limit", "requests", "Free requests of a UTC day, of the whole account.",
+    gauge("openrouter_free_daily_requests_limit", "requests", "Free requests of a UTC day, of the whole account.",
            "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_daily_requests_used", "requests", "Free requests used of the running UTC day.",
+    gauge("openrouter_free_daily_requests_used", "requests", "Free requests used of the running UTC day.",
            "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_daily_requests_elsewhere", "requests",
+    gauge("openrouter_free_daily_requests_elsewhere", "requests",
            "Of those used today, how many did not pass through this ledger.", "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_daily_reset_timestamp_seconds", "seconds since the epoch",
+    gauge("openrouter_free_daily_reset_timestamp_seconds", "seconds since the epoch",
            "When the day's free requests begin anew: the next UTC midnight.", "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_daily_exhaustion_timestamp_seconds", "seconds since the epoch",
+    gauge("openrouter_free_daily_exhaustion_timestamp_seconds", "seconds since the epoch",
            "When the day's free requests end at the pace of the day or of its last hour, whichever is faster;"
            " absent when they last until midnight.", "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_daily_quota_authoritative", "1 or 0",
+    gauge("openrouter_free_daily_quota_authoritative", "1 or 0",
            "1 when use and limit are OpenRouter's own figures of today, 0 when they are counted or assumed here.",
            "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_minute_requests_limit", "requests", "Free requests a minute, of the whole account.",
+    gauge("openrouter_free_minute_requests_limit", "requests", "Free requests a minute, of the whole account.",
            "account", bound=ACCOUNTS_READ),
-    _gauge("openrouter_free_minute_requests_used", "requests", "Free requests sent in the last 60 seconds from here.",
+    gauge("openrouter_free_minute_requests_used", "requests", "Free requests sent in the last 60 seconds from here.",
            "account", bound=ACCOUNTS_READ),
 )  # fmt: skip
 
@@ -221,49 +173,73 @@ _KEY = tuple(
 )  # fmt: skip
 
 _ACCOUNT = (
-    _gauge("openrouter_account_credits_usd", "USD", "Credits left on the account; read with a management key only.",
+    gauge("openrouter_account_credits_usd", "USD", "Credits left on the account; read with a management key only.",
            "account", bound=ACCOUNTS_READ, source=Source.POLL),
-    _gauge("openrouter_account_usage_usd", "USD", "Credits ever used of the account; read with a management key only.",
+    gauge("openrouter_account_usage_usd", "USD", "Credits ever used of the account; read with a management key only.",
            "account", bound=ACCOUNTS_READ, source=Source.POLL),
+    *(
+        Family(f"openrouter_account_activity_{name}", Type.GAUGE, unit, about, ("account", *labels), bound, Source.POLL)
+        for name, unit, about, labels, bound in (
+            ("day_timestamp_seconds", "seconds since the epoch",
+             "Beginning of the UTC day that openrouter_account_activity_* tell of: the newest whole one that OpenRouter"
+             " lists. Read with a management key only.", (), ACCOUNTS_READ),
+            ("requests", "requests", "Requests of the account on that day by OpenRouter's books, over all its keys.",
+             (), ACCOUNTS_READ),
+            ("tokens", "tokens", "Tokens of the account on that day by OpenRouter's books; type is input or output.",
+             ("type",), ACCOUNTS_READ * 2),
+            ("usage_usd", "USD", "What OpenRouter billed the account for that day.", (), ACCOUNTS_READ),
+            ("unaccounted_usage_usd", "USD",
+             "That, less what is on record here for the day: spent past the guard, by whichever key.",
+             (), ACCOUNTS_READ),
+        )
+    ),
 )  # fmt: skip
 
 _CATALOGUE = (
-    _gauge("openrouter_models", "models", "Models that the newest catalogue lists.", "tier",
+    gauge("openrouter_models", "models", "Models that the newest catalogue lists.", "tier",
            bound=len(Tier), source=Source.POLL, zeros="every tier"),
-    _gauge("openrouter_model_available", "1 or 0", "1 when the newest catalogue lists a model that apps use or settings"
+    gauge("openrouter_model_available", "1 or 0", "1 when the newest catalogue lists a model that apps use or settings"
            " name.", "model", bound=CAPS.models, source=Source.POLL),
-    _gauge("openrouter_model_free", "1 or 0", "1 when the model is listed and every price of it is zero.",
+    gauge("openrouter_model_free", "1 or 0", "1 when the model is listed and every price of it is zero.",
            "model", bound=CAPS.models, source=Source.POLL),
-    _gauge("openrouter_model_price_usd_per_token", "USD per token; per request where type=request",
+    gauge("openrouter_model_price_usd_per_token", "USD per token; per request where type=request",
            "Listed price; absent when not listed.",
            "model", "type", bound=CAPS.models * len(PRICE_TYPES), source=Source.POLL),
-    _gauge("openrouter_model_deprecation_timestamp_seconds", "seconds since the epoch",
+    gauge("openrouter_model_deprecation_timestamp_seconds", "seconds since the epoch",
            "When the model will be withdrawn; absent when no date is listed.",
            "model", bound=CAPS.models, source=Source.POLL),
-    _counter("openrouter_model_changes_total", "models", "Changes of the catalogue that were recorded as events.",
+    gauge("openrouter_model_endpoint_uptime_ratio", "ratio, 0 to 1",
+           "Part of the last 30 minutes in which a provider of a model that apps used within a day served it, as"
+           " OpenRouter reckons: minutes with 80 % success, 429s left out, so it is no sign of a busy provider. Absent"
+           " where OpenRouter tells no figure.",
+           "model", "provider", bound=MODELS_ASKED * PROVIDERS_AT_MOST, source=Source.POLL),
+    counter("openrouter_model_changes_total", "models", "Changes of the catalogue that were recorded as events.",
              "change", bound=len(CHANGES), zeros="every change"),
 )  # fmt: skip
 
 _MONITOR = (
-    _gauge("openrouter_monitor_build_info", "always 1", "Version of the monitor and of its Python.",
+    gauge("openrouter_monitor_build_info", "always 1", "Version of the monitor and of its Python.",
            "version", "pythonversion", source=Source.DAEMON),
-    _gauge("openrouter_monitor_scrape_ok", "1 or 0",
+    gauge("openrouter_monitor_scrape_ok", "1 or 0",
            "1 when this scrape read the store, 0 when it repeats what the last good one read.", source=Source.DAEMON),
-    _counter("openrouter_monitor_polls_total", "polls", "Polls of OpenRouter by this daemon.", "poller", "result",
+    counter("openrouter_monitor_polls_total", "polls", "Polls of OpenRouter by this daemon.", "poller", "result",
              bound=len(POLLERS) * len(RESULTS), source=Source.DAEMON, zeros="every poller that runs"),
     Family("openrouter_monitor_poll_duration_seconds", Type.HISTOGRAM, "seconds", "Time that a poll took.",
            ("poller",), len(POLLERS), Source.DAEMON, "every poller that runs", POLL_BOUNDS),
-    _counter("openrouter_monitor_job_runs_total", "runs", "Runs of the daemon's jobs, polls among them whether they had"
+    counter("openrouter_monitor_job_runs_total", "runs", "Runs of the daemon's jobs, polls among them whether they had"
              " to ask or not.", "job", "result", bound=len(JOBS) * len(RUNS), source=Source.DAEMON,
              zeros="every job and result"),
-    _gauge("openrouter_monitor_poll_interval_seconds", "seconds", "Time between two polls, as set.", "poller",
+    gauge("openrouter_monitor_poll_interval_seconds", "seconds", "Time between two polls, as set.", "poller",
            bound=len(POLLERS), source=Source.DAEMON),
-    _gauge("openrouter_monitor_poll_last_success_timestamp_seconds", "seconds since the epoch",
+    gauge("openrouter_monitor_poll_last_success_timestamp_seconds", "seconds since the epoch",
            "When the newest answer was asked for, by whichever process.", "poller", bound=len(POLLERS)),
-    _counter("openrouter_monitor_call_log_records_total", "records", "Attempts put on record, those refused included."),
-    _gauge("openrouter_monitor_call_log_size_bytes", "bytes", "Size of the store's file and of its write-ahead log.",
+    gauge("openrouter_monitor_clock_offset_seconds", "seconds",
+           "This machine's clock less OpenRouter's, by the Date header of an answer to a poll that no cache gave:"
+           " positive when this machine is ahead. Good to about a second.", source=Source.DAEMON),
+    counter("openrouter_monitor_call_log_records_total", "records", "Attempts put on record, those refused included."),
+    gauge("openrouter_monitor_call_log_size_bytes", "bytes", "Size of the store's file and of its write-ahead log.",
            source=Source.DAEMON),
-    _counter("openrouter_monitor_label_overflow_total", "label values",
+    counter("openrouter_monitor_label_overflow_total", "label values",
              "Values of a label that came after the last place and are counted under `other`.", "label",
              bound=3, zeros="every label"),
 )  # fmt: skip

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from monitor.clock import age_of
 from monitor.config import Settings
 from monitor.metrics.families import CHANGES
 from monitor.metrics.sheet import Sheet
 from monitor.model import ModelFacts, PriceClass, Tier
-from monitor.openrouter.values import instant
+from monitor.openrouter.values import instant, mapping, number
 from monitor.policy.changes import plural
 from monitor.store.sqlite.scrape import CAPS, Scrape
+
+LOOKS_KEPT = 4
+"""Intervals after which what was told of providers is no longer told on."""
 
 _WILD = frozenset("*?[")
 
@@ -18,10 +22,11 @@ def named_in(settings: Settings) -> tuple[str, ...]:
     return tuple(model for model in settings.guard.models if not _WILD & set(model))
 
 
-def fill(sheet: Sheet, scrape: Scrape, settings: Settings) -> None:
+def fill(sheet: Sheet, scrape: Scrape, settings: Settings, now: float) -> None:
     for kind, change in CHANGES.items():
         told = scrape.events.get(kind, 0) + scrape.events.get(plural(kind), 0)
         sheet.set("openrouter_model_changes_total", told, change)
+    _providers(sheet, scrape, settings, now)
     if scrape.catalogue is None or scrape.catalogue.source != settings.base_url:
         return  # what another upstream lists is not true of this one
     for tier in Tier:
@@ -34,6 +39,21 @@ def fill(sheet: Sheet, scrape: Scrape, settings: Settings) -> None:
             sheet.set("openrouter_model_free", 0, name)
     for name, (facts, listed) in scrape.watched.items():
         _model(sheet, name, facts, listed)
+
+
+def providers_told(scrape: Scrape, settings: Settings) -> bool:
+    """Whether the newest look at the models' providers was at this upstream."""
+    return scrape.endpoints.summary.get("source") == settings.base_url
+
+
+def _providers(sheet: Sheet, scrape: Scrape, settings: Settings, now: float) -> None:
+    at = scrape.endpoints.at
+    age = None if at is None else age_of(at, now)
+    if age is None or age > LOOKS_KEPT * settings.poll.endpoints_seconds or not providers_told(scrape, settings):
+        return  # what was up half a day ago says nothing of now
+    for model, uptimes in mapping(scrape.endpoints.summary.get("uptime")).items():
+        for provider, ratio in mapping(uptimes).items():
+            sheet.set("openrouter_model_endpoint_uptime_ratio", number(ratio), model, provider)
 
 
 def _model(sheet: Sheet, name: str, facts: ModelFacts, listed: bool) -> None:

@@ -30,6 +30,7 @@ class Polls:
         self.intervals = dict(intervals)
         self._tallies = {poller: _Tally() for poller in intervals}
         self._runs = {(job, result): 0 for job in JOBS for result in RUNS}
+        self._clock_offset: float | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -49,6 +50,11 @@ class Polls:
             self.intervals[poller] = seconds
             self._tallies.setdefault(poller, _Tally())
 
+    def compared_clocks(self, offset: float) -> None:
+        """Our clock less OpenRouter's, in seconds, as an answer just told it. Any thread may call it."""
+        with self._lock:
+            self._clock_offset = offset
+
     def ran(self, job: str, result: str) -> None:
         """Count a run of a job. Any thread may call it."""
         with self._lock:
@@ -56,6 +62,7 @@ class Polls:
 
     def fill(self, sheet: Sheet) -> None:
         with self._lock:
+            sheet.set("openrouter_monitor_clock_offset_seconds", self._clock_offset)
             for poller, tally in self._tallies.items():
                 sheet.set("openrouter_monitor_poll_interval_seconds", self.intervals[poller], poller)
                 sheet.observe("openrouter_monitor_poll_duration_seconds", tally.counts, tally.seconds, poller)

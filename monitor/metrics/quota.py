@@ -10,7 +10,7 @@ from monitor.config import Settings
 from monitor.config.sections import QuotaSettings
 from monitor.metrics.sheet import Sheet
 from monitor.model import KeyFacts
-from monitor.openrouter.values import number
+from monitor.openrouter.values import count, number
 from monitor.policy.forecast import exhaustion_at
 from monitor.store.sqlite.scrape import AccountMoment
 
@@ -24,10 +24,32 @@ def fill(sheet: Sheet, account: AccountMoment, settings: Settings, now: float) -
     _windows(sheet, account, settings, now)
     if account.key is not None or account.key_error is not None:
         _key(sheet, account, now)
-    total, used = number(account.credits.get("total_credits")), number(account.credits.get("total_usage"))
+    _credits(sheet, account)
+    _activity(sheet, account)
+
+
+def _credits(sheet: Sheet, account: AccountMoment) -> None:
+    told = account.credits.summary
+    total, used = number(told.get("total_credits")), number(told.get("total_usage"))
     if total is not None and used is not None:
         sheet.set("openrouter_account_credits_usd", total - used, account.name)
         sheet.set("openrouter_account_usage_usd", used, account.name)
+
+
+def _activity(sheet: Sheet, account: AccountMoment) -> None:
+    told, name = account.activity.summary, account.name
+    day = count(told.get("day"))
+    if day is None:
+        return
+    sheet.set("openrouter_account_activity_day_timestamp_seconds", day * DAY, name)
+    sheet.set("openrouter_account_activity_requests", count(told.get("requests")), name)
+    sheet.set("openrouter_account_activity_tokens", count(told.get("prompt_tokens")), name, "input")
+    sheet.set("openrouter_account_activity_tokens", count(told.get("completion_tokens")), name, "output")
+    usage = number(told.get("usage_usd"))
+    if usage is not None:
+        sheet.set("openrouter_account_activity_usage_usd", usage, name)
+        unaccounted = usage - account.activity_spent_usd
+        sheet.set("openrouter_account_activity_unaccounted_usage_usd", unaccounted, name)
 
 
 def _windows(sheet: Sheet, account: AccountMoment, settings: Settings, now: float) -> None:

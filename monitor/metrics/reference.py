@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from monitor.metrics.families import FAMILIES, Source, Type
+from monitor.metrics.families import FAMILIES
+from monitor.metrics.family import Source, Type
 from monitor.store.sqlite.scrape import CAPS
 
 _INTRODUCTION = f"""\
@@ -23,6 +24,11 @@ the store: it makes no request, writes nothing and never reads the log of calls.
   a status that OpenRouter is not known to give. `key` and `account` are the account's alias from the settings.
 * **Absent is not zero.** A figure that is not known is left out. Where an alert needs to see the first event, the
   series exists at 0 beforehand: "from the start" says which.
+* **Whose clock.** A day of the free quota ends at midnight by OpenRouter's clock; which day an attempt is counted for
+  here is decided by this machine's. `openrouter_monitor_clock_offset_seconds` says how far apart they are. At +30 the
+  new day begins here half a minute before theirs: calls of that half minute are counted for the wrong day, and may
+  meet a 429 that nothing here foresaw. At -30 they are held back, and counted for the old day, half a minute too long.
+  Beyond a few seconds, let the machine's clock be set by NTP.
 * If the store cannot be read, the last good figures are told again and `openrouter_monitor_scrape_ok` is 0.
 * `process_*` and `python_info` are those of the Prometheus client library.
 

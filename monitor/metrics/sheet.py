@@ -7,7 +7,8 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from monitor.metrics.families import BY_NAME, FAMILIES, Family, Type
+from monitor.metrics.families import BY_NAME, FAMILIES
+from monitor.metrics.family import Family, Type
 
 Key = tuple[str, ...]
 

@@ -15,7 +15,8 @@ from monitor.errors import MonitorError
 from monitor.ledger import Ledger
 from monitor.metrics.polls import Polls
 from monitor.poller.job import Job, Trouble
-from monitor.poller.polls import CreditsPoll, KeyPoll, ModelsPoll
+from monitor.poller.looks import look_at_activity, look_at_credits
+from monitor.poller.polls import EndpointsPoll, KeyPoll, ManagementPoll, ModelsPoll
 from monitor.refresh import Fetch, Refresher
 from monitor.store import SQLiteStore
 from monitor.store.sqlite.pruning import prune
@@ -60,13 +61,29 @@ def jobs(ledger: Ledger, store: SQLiteStore, fetch: Fetch, polls: Polls) -> list
     found: list[Job] = [
         ModelsPoll(refresher, fetch=fetch, polls=polls).announced(),
         key.announced() if settings.api_key or settings.api_key_file else key,
-        CreditsPoll(refresher, store.path, fetch=fetch, polls=polls),
+        *_managed(refresher, store, fetch, polls),
+        EndpointsPoll(refresher, store.path, fetch=fetch, polls=polls),
         Chore("sweep", SWEEP_SECONDS, lambda: sweep(ledger)),
         Chore("pace", PACE_SECONDS, lambda: pace(ledger, holder)),
         Chore("checkpoint", CHECKPOINT_SECONDS, store.checkpoint),
         Chore("prune", PRUNE_SECONDS, lambda: prune_old(store, settings, clock, holder), first=PRUNE_FIRST_SECONDS),
     ]
     return found
+
+
+def _managed(refresher: Refresher, store: SQLiteStore, fetch: Fetch, polls: Polls) -> list[ManagementPoll]:
+    """The polls that need a management key; if one is set, they are told of from the start."""
+    settings = refresher.settings
+    made = [
+        ManagementPoll(name, seconds, look, refresher, store.path, fetch=fetch, polls=polls)
+        for name, seconds, look in (
+            ("credits", settings.poll.models_seconds, look_at_credits),
+            ("activity", settings.poll.activity_seconds, look_at_activity),
+        )
+    ]
+    if settings.management_key or settings.management_key_file:
+        return [poll.announced() for poll in made]
+    return made
 
 
 def sweep(ledger: Ledger) -> None:

@@ -5,17 +5,20 @@ None holds a transaction while it waits for the network, so no call ever waits f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from monitor.clock import Clock
+from monitor.clock import DAY, Clock
 from monitor.config.addresses import url_is_loopback
 from monitor.errors import MonitorError, PollError
+from monitor.metrics.families import MODELS_ASKED
 from monitor.metrics.polls import Polls
 from monitor.poller.job import Trouble
+from monitor.poller.looks import look_at_providers
 from monitor.redact import Secret
-from monitor.refresh import Fetch, Fetched, Refresher
+from monitor.refresh import Fetch, Fetched, Refresher, Stopped
 from monitor.store.sqlite.reader import Reader
 
 CACHED_SECONDS = 120.0
@@ -24,8 +27,15 @@ CACHED_SECONDS = 120.0
 FRESH_PART = 0.9
 """A copy younger than this part of an interval is left alone: another daemon, or an app, has just asked."""
 
+ENDPOINTS_FLOOR_SECONDS = 300.0
+"""Providers are told of by the half hour."""
+
+LATELY_SECONDS = DAY
+
 RETRY_SECONDS = 60.0
 RETRY_AT_MOST = 900.0
+
+log = logging.getLogger("monitor.poller")
 
 
 class Poll:
@@ -74,12 +84,15 @@ class Poll:
             if not asked:
                 asked = True
                 self._polls.runs(self.name, self.seconds)
-            return self._fetch(url, headers)
+            return self._timed(url, headers)
 
         started = self._clock.monotonic()
         try:
             self._ask(fetch, self._clock.now() - self._fresh)
         except MonitorError as exc:
+            if isinstance(exc.__cause__, Stopped):
+                log.info("the poll of %s was cut off: %s", self.name, exc.message)
+                return False
             # Only requests are polls: that another process has failed just now is its own to count.
             self._count(asked, started, ok=False)
             self._failed(exc)
@@ -88,6 +101,15 @@ class Poll:
         self._retry = None
         self._trouble.over()
         return True
+
+    def _timed(self, url: str, headers: Mapping[str, str]) -> Fetched:
+        """Ask, and set our clock beside theirs: the answer was made about halfway between asking and hearing."""
+        asked_at, asked = self._clock.now(), self._clock.monotonic()
+        answer = self._fetch(url, headers)
+        if answer.sent_at is not None:
+            halfway = asked_at + (self._clock.monotonic() - asked) / 2
+            self._polls.compared_clocks(halfway - answer.sent_at)
+        return answer
 
     def _count(self, asked: bool, started: float, *, ok: bool) -> None:
         if asked:
@@ -155,26 +177,51 @@ class KeyPoll(Poll):
         return self._refresher.key(fetch, self._key.reveal(), newer_than=newer_than, wait=False)
 
 
-class CreditsPoll(Poll):
-    """Asks what the account has of credits, which OpenRouter tells a management key only."""
+Look = Callable[..., object]
+"""`look(refresher, fetch, api_key, newer_than=…)`: one of those in `looks` that need a management key."""
+
+
+class ManagementPoll(Poll):
+    """Asks what OpenRouter tells a management key only: one that is set as such, or an API key that is one too."""
+
+    def __init__(
+        self, name: str, seconds: float, look: Look, refresher: Refresher, path: Path, *, fetch: Fetch, polls: Polls
+    ) -> None:
+        self._look_with, self._refresher, self._path = look, refresher, path
+        super().__init__(
+            name, seconds, self._look, fetch=fetch, clock=refresher.clock, polls=polls, floor=CACHED_SECONDS
+        )
+
+    def _look(self, fetch: Fetch, newer_than: float) -> object:
+        key = self._key()
+        return key is not None and self._look_with(self._refresher, fetch, key.reveal(), newer_than=newer_than)
+
+    def _key(self) -> Secret | None:
+        settings = self._refresher.settings
+        if (key := settings.key_to_manage()) is not None:
+            return key
+        with Reader(self._path) as reader, reader.moment() as moment:
+            facts = moment.key_reading(settings.account).facts
+        return settings.key() if facts is not None and facts.is_management_key else None
+
+
+class EndpointsPoll(Poll):
+    """Asks how the providers of the models fare that apps used of late: few models, and seldom."""
 
     def __init__(self, refresher: Refresher, path: Path, *, fetch: Fetch, polls: Polls) -> None:
         self._refresher, self._path = refresher, path
+        settings = refresher.settings
         super().__init__(
-            "credits",
-            refresher.settings.poll.models_seconds,
+            "endpoints",
+            settings.poll.endpoints_seconds,
             self._look,
             fetch=fetch,
             clock=refresher.clock,
             polls=polls,
-            floor=CACHED_SECONDS,
+            floor=0.0 if url_is_loopback(settings.base_url) else ENDPOINTS_FLOOR_SECONDS,
         )
 
     def _look(self, fetch: Fetch, newer_than: float) -> object:
-        settings = self._refresher.settings
         with Reader(self._path) as reader, reader.moment() as moment:
-            facts = moment.key_reading(settings.account).facts
-        key = settings.key()
-        if facts is None or not facts.is_management_key or key is None:
-            return False
-        return self._refresher.credits(fetch, key.reveal(), newer_than=newer_than)
+            models = moment.models_used(self._clock.now() - LATELY_SECONDS, MODELS_ASKED)
+        return bool(models) and look_at_providers(self._refresher, fetch, models, newer_than=newer_than)

@@ -110,6 +110,8 @@ class _Front:
                 free=served is not None and cost == 0,
                 counted=ticket.counted,
                 overshoot=ticket.rejected,
+                prompt_tokens=served.prompt_tokens if served else 0,
+                completion_tokens=served.completion_tokens if served else 0,
                 generation_id=ticket.generation_id,
                 fault=ticket.plan.name,
             )

@@ -32,6 +32,8 @@ class Post(NamedTuple):
     """It used one of the day's free requests."""
     overshoot: bool = False
     """The platform refused it for the free quota."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     generation_id: str | None = None
     fault: str | None = None
 

@@ -1,13 +1,16 @@
-"""`/key`, `/credits` and `/generation`: what the platform tells of a key, an account and a past answer."""
+"""`/key`, `/credits`, `/activity` and `/generation`: what is told of a key, an account and a past answer."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from monitor.clock import iso
+from monitor.clock import day_name, day_of, iso
 from monitor.simulator.accounts import Account, masked, window_end
 from monitor.simulator.desk import Served
 from monitor.simulator.platform import Platform
+
+ACTIVITY_DAYS = 30
 
 
 def key_page(platform: Platform, account: Account, key: str) -> dict[str, Any]:
@@ -73,6 +76,40 @@ def _budget(platform: Platform, account: Account, key: str, now: float) -> dict[
 
 def credits_page(platform: Platform, account: Account) -> dict[str, Any]:
     return {"data": {"total_credits": platform.options.credits_usd, "total_usage": account.spent()}}
+
+
+def activity_page(platform: Platform, account: Account, query: Mapping[str, str]) -> dict[str, Any]:
+    """Rows by day and model of the last 30 whole UTC days, out of the POSTs that the books keep in full."""
+    today = day_of(platform.clock.now())
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for post in platform.books.posts:
+        day = day_of(post.at)
+        if post.account != account.name or post.model_served is None or not today - ACTIVITY_DAYS <= day < today:
+            continue
+        row = rows.setdefault((day, post.model_served), _activity_row(day, post.model_served))
+        row["requests"] += 1
+        row["usage"] = round(row["usage"] + post.cost_usd, 12)
+        row["prompt_tokens"] += post.prompt_tokens
+        row["completion_tokens"] += post.completion_tokens
+    wanted = query.get("date")
+    return {"data": [row for _, row in sorted(rows.items(), reverse=True) if wanted in (None, row["date"])]}
+
+
+def _activity_row(day: int, model: str) -> dict[str, Any]:
+    return {
+        "date": day_name(day),
+        "model": model,
+        "model_permaslug": model.partition(":")[0],
+        "endpoint_id": "00000000-0000-4000-8000-000000000000",
+        "provider_name": "Simulated",
+        "usage": 0,
+        "byok_usage_inference": 0,
+        "requests": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "reasoning_tokens": 0,
+        "cached_tokens": 0,
+    }
 
 
 def generation_page(served: Served) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class SimulatorOptions:
     bad_keys: frozenset[str] = frozenset()
     """Keys that OpenRouter does not know: 401."""
     management_keys: frozenset[str] = frozenset()
-    """Keys that may read `/credits`."""
+    """Keys that may read `/credits` and `/activity`."""
 
     is_free_tier: bool = True
     paid_allowed: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from monitor.simulator.desk import injected
 from monitor.simulator.faults import Plan
-from monitor.simulator.key_page import credits_page, generation_page, key_page
+from monitor.simulator.key_page import activity_page, credits_page, generation_page, key_page
 from monitor.simulator.models_page import count_page, endpoints_page, models_page
 from monitor.simulator.named_errors import NAMED_KINDS, Scene
 from monitor.simulator.paths import POSTS
@@ -36,7 +37,9 @@ def read_reply(platform: Platform, request: web.Request, path: str, plan: Plan) 
     answer = wrong if wrong is not None else _answer(platform, request, path)
     if isinstance(answer, Refusal):
         content_type = "text/html; charset=UTF-8" if answer.html is not None else JSON_TYPE
-        return Reply(answer.status, answer.body(""), content_type=content_type, headers=answer.headers)
+        answer = Reply(answer.status, answer.body(""), content_type=content_type, headers=answer.headers)
+    # By the simulator's own clock: a poller compares its own with it.
+    answer.headers = {**answer.headers, "Date": formatdate(platform.clock.now(), usegmt=True)}
     return answer
 
 
@@ -61,7 +64,7 @@ def _answer(platform: Platform, request: web.Request, path: str) -> Reply | Refu
             return _models(platform, request)
         case "/models/count":
             return _page(count_page(platform.catalogue.view, request.query))
-        case "/models/user" | "/key" | "/auth/key" | "/credits" | "/generation":
+        case "/models/user" | "/key" | "/auth/key" | "/credits" | "/activity" | "/generation":
             return _with_key(platform, request, path)
         case _ if path in POSTS:
             return plain(405, "Method Not Allowed")
@@ -82,6 +85,7 @@ def _models(platform: Platform, request: web.Request) -> Reply | Refusal:
     headers = {
         "Cache-Control": f"public, max-age={age}, stale-while-revalidate=3600, stale-if-error=3600",
         "CF-Cache-Status": "HIT",
+        "Age": str(int(platform.clock.now()) % max(1, age)),
         "Vary": "Accept-Encoding",
     }
     if zipped:
@@ -98,9 +102,11 @@ def _with_key(platform: Platform, request: web.Request, path: str) -> Reply | Re
         case "/models/user":
             page = models_page(platform.catalogue.view, request.query, zipped=False)
             return page if isinstance(page, Refusal) else Reply(200, page, headers=_PRIVATE)
-        case "/credits":
+        case "/credits" | "/activity":
             if key not in platform.options.management_keys:
                 return plain(403, "Only management keys can perform this operation")
+            if path == "/activity":
+                return _page(activity_page(platform, account, request.query))
             return _page(credits_page(platform, account))
         case "/generation":
             wanted = request.query.get("id", "")

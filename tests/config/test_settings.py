@@ -167,7 +167,7 @@ def test_settings_are_frozen_and_change_by_copy():
         ("[guard]\nalow = 1", r"unknown setting guard\.alow\. Did you mean guard\.allow\?"),
         ("[quota]\nper_dya = 1", r"unknown setting quota\.per_dya\. Did you mean quota\.per_day\?"),
         ("[apps.bot]\nshares = 1", r"unknown setting apps\.bot\.shares\. Did you mean apps\.bot\.share\?"),
-        ("[poll]\nzzz = 1", r"unknown setting poll\.zzz\. Known here: key_seconds, models_seconds\."),
+        ("[poll]\nzzz = 1", r"unknown setting poll\.zzz\. Known here: activity_seconds, endpoints_seconds, key_s"),
         ("[gaurd]\nmode = 'off'", r"unknown setting gaurd\. Did you mean guard\?"),
     ],
 )
@@ -325,9 +325,22 @@ def test_a_key_file_of_other_bytes_is_an_error_without_them(tmp_path):
     assert KEY not in str(told.value)
 
 
+def test_the_management_key_is_a_key_of_its_own(tmp_path):
+    """It comes as the API key does, from the settings or a file, and never stands in for it."""
+    path = tmp_path / "key"
+    path.write_text(f"{KEY}\n")
+    by_file = load(**{env("MANAGEMENT_KEY_FILE"): str(path)})
+    assert (by_file.key_to_manage(), by_file.key()) == (Secret(KEY), None)
+    assert load(**{env("MANAGEMENT_KEY"): KEY}).key_to_manage() == Secret(KEY)
+    assert load(OPENROUTER_API_KEY=KEY).key_to_manage() is None
+    with pytest.raises(ConfigError, match="management_key_file"):
+        Settings(management_key_file="/no/such/key").key_to_manage()
+
+
 def full_of_secrets() -> Settings:
     return Settings(
         api_key=KEY,
+        management_key=KEY,
         apps={"bot": {"token": KEY}},
         alerts={"webhook_url": f"https://x/{KEY}", "smtp_url": f"smtp://u:{KEY}@x", "apprise_urls": [f"x://{KEY}"]},
         proxy={"token": KEY},
@@ -413,7 +426,7 @@ NAMES = [*Settings.__dataclass_fields__]
 INNER = sorted(
     {
         n
-        for s in ("guard", "quota", "budget", "poll", "retention", "alerts", "proxy")
+        for s in ("guard", "quota", "budget", "poll", "metrics", "retention", "alerts", "proxy")
         for n in type(getattr(Settings(), s)).__dataclass_fields__
     }
     | {"share", "token", "priority"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from monitor.clock import DAY, FakeClock
-from monitor.metrics.families import BY_NAME, CHANGES, FAMILIES, Family, Type
+from monitor.metrics.families import BY_NAME, CHANGES, FAMILIES
+from monitor.metrics.family import Family, Type
 from monitor.metrics.polls import Polls
 from monitor.metrics.reference import page
 from monitor.metrics.sheet import Sheet
@@ -39,6 +40,11 @@ def full(tmp_path: Path, clock: FakeClock) -> Scene:
     )  # fmt: skip
     with scene.book.store.transaction() as tx:
         tx.add_snapshot(clock.now(), "credits", "default", {"total_credits": 9, "total_usage": 1})
+        day = {"day": 20_716, "requests": 7, "usage_usd": 0.5, "prompt_tokens": 90, "completion_tokens": 10}
+        tx.add_snapshot(clock.now(), "activity", "default", day)
+        told = {"source": scene.book.settings.base_url, "uptime": {FREE: {"Chutes": 0.98}}}
+        tx.add_snapshot(clock.now(), "endpoints", "", told)
+    scene.polls.compared_clocks(0.25)
     scene.poll({**CATALOGUE, FREE: facts(FREE, PriceClass.FREE, expires="2026-12-24", request_usd=0.0)})
     scene.book.reserve(ask("lab/none"))
     return scene

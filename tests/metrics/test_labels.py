@@ -13,7 +13,8 @@ import sqlite_utils
 from monitor.clock import DAY, FakeClock
 from monitor.ledger import LEASE_SECONDS
 from monitor.metrics.collector import name_apps
-from monitor.metrics.families import BY_NAME, Type
+from monitor.metrics.families import BY_NAME
+from monitor.metrics.family import Type
 from monitor.model import Ending, LimitKind, Outcome
 from monitor.store import SQLiteStore
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL

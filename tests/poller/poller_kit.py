@@ -23,26 +23,42 @@ KEY = "sk-or-v1-of-a-test"
 MODELS = {"data": [{"id": FREE, "pricing": {"prompt": "0", "completion": "0"}}]}
 KEY_FIGURES = {"data": {"free_model_daily_requests": {"used": 3, "limit": 50, "remaining": 47}}}
 CREDITS = {"data": {"total_credits": 12.5, "total_usage": 2.0}}
+ACTIVITY = {"data": [{"date": "2026-09-20", "requests": 7, "usage": 0.5, "prompt_tokens": 90, "completion_tokens": 10}]}
+ENDPOINTS = {"data": {"endpoints": [{"provider_name": "Chutes", "uptime_last_30m": 98.5}]}}
+
+
+def usual_answers() -> dict[str, Any]:
+    told = {"models": MODELS, "key": KEY_FIGURES, "credits": CREDITS, "activity": ACTIVITY, "endpoints": ENDPOINTS}
+    return {name: (200, answer) for name, answer in told.items()}
 
 
 @dataclass
 class Upstream:
-    """A `Fetch`: answers by the last part of the path with (status, object), or raises what stands there."""
+    """A `Fetch`: answers by the path, or by its last part, with (status, object), or raises what stands there.
 
-    answers: dict[str, Any] = field(
-        default_factory=lambda: {"models": (200, MODELS), "key": (200, KEY_FIGURES), "credits": (200, CREDITS)}
-    )
+    `takes` seconds pass meanwhile, and `sent_at` is when it says that it answered.
+    """
+
+    answers: dict[str, Any] = field(default_factory=usual_answers)
     asked: list[str] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    clock: FakeClock | None = None
+    takes: float = 0.0
+    sent_at: float | None = None
 
     def __call__(self, url: str, headers: Mapping[str, str]) -> Fetched:
-        name = url.split("?")[0].rsplit("/", 1)[1]
+        path = url.split("?")[0].split("/api/v1", 1)[1]
+        name = path.rsplit("/", 1)[1]
         self.asked.append(name)
+        self.urls.append(path)
         self.keys.append(headers.get("authorization"))
-        answer = self.answers[name]
+        if self.clock is not None:
+            self.clock.advance(self.takes)
+        answer = self.answers.get(path, self.answers[name])
         if isinstance(answer, Exception):
             raise answer
-        return Fetched(answer[0], json.dumps(answer[1]).encode())
+        return Fetched(answer[0], json.dumps(answer[1]).encode(), self.sent_at)
 
     def count(self, name: str) -> int:
         return self.asked.count(name)

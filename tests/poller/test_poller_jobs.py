@@ -9,7 +9,8 @@ import pytest
 
 from monitor.errors import ConfigError
 from monitor.poller.polls import CACHED_SECONDS, RETRY_AT_MOST
-from tests.fakes.builders import FREE, NOON, fill, one, rows
+from monitor.refresh import Stopped
+from tests.fakes.builders import FREE, NOON, fill, one, rows, success, take
 from tests.fakes.processes import Worker
 from tests.poller.poller_kit import KEY, KEY_FIGURES, MODELS
 
@@ -210,6 +211,21 @@ def test_refused_credits_are_a_failure_that_backs_off(daemon, upstream):
         watch.clock.advance(watch.delay("credits"))
     assert delays == [120, 240, 480]
     assert watch.figure("openrouter_monitor_polls_total", "credits", "failure") == 3
+
+
+@pytest.mark.parametrize("name", ["models", "key", "endpoints"])
+def test_a_poll_that_the_end_cuts_off_is_no_trouble(daemon, upstream, caplog, name):
+    """Nothing failed but our own patience: no warning, no failed poll, and the key's figures stay without an error."""
+    watch = daemon()
+    fill(watch.store, watch.settings, NOON)
+    watch.ledger.settle(take(watch.ledger), success())
+    watch.clock.advance(601)
+    upstream.answers[name] = Stopped("the daemon is stopping")
+    with caplog.at_level(logging.INFO, "monitor"):
+        assert watch.run(name) is False
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert watch.figure("openrouter_monitor_polls_total", name, "failure") == 0
+    assert rows(watch.store, "SELECT key_error FROM accounts WHERE key_error IS NOT NULL") == []
 
 
 def test_a_clock_set_back_does_not_stop_polls(daemon, upstream):

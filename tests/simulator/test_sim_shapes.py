@@ -230,6 +230,35 @@ def test_credits_need_a_management_key(simulate):
     assert data == {"total_credits": 5.0, "total_usage": managed.sim.books.cost_usd}
 
 
+def test_activity_is_told_by_the_day_once_it_is_over(simulate, clock):
+    """A management key gets rows by day and model, of whole UTC days only, the newest first; others get 403."""
+    assert simulate().get("/activity").status_code == 403
+    api = simulate("manager", management_keys=frozenset({"manager"}))
+    replies = [api.chat(DEAR).json() for _ in range(2)]
+    assert api.get("/activity").json() == {"data": []}
+    clock.advance(86_400)
+    api.chat()
+    (row,) = api.get("/activity").json()["data"]
+    assert (row["date"], row["model"], row["requests"]) == ("2026-11-24", DEAR, 2)
+    assert row["usage"] == api.sim.books.cost_usd
+    assert row["prompt_tokens"] == sum(reply["usage"]["prompt_tokens"] for reply in replies)
+    clock.advance(86_400)
+    rows = api.get("/activity").json()["data"]
+    assert [row["date"] for row in rows] == ["2026-11-25", "2026-11-24"]
+    assert len(api.get("/activity", date="2026-11-25").json()["data"]) == 1
+    clock.advance(30 * 86_400)
+    assert api.get("/activity").json() == {"data": []}
+
+
+def test_gets_tell_the_simulators_own_time(simulate, clock):
+    """A poller that compares clocks sees this one; only the catalogue comes out of a cache, and says so."""
+    api = simulate()
+    for path in ("/models", "/key", "/credits"):
+        assert api.get(path).headers["Date"] == "Tue, 24 Nov 2026 12:00:00 GMT"
+    assert "Age" in api.get("/models").headers
+    assert "Age" not in api.get("/key").headers
+
+
 def test_a_generation_is_told_after_its_lag(simulate, clock):
     """`/generation` is 404 at first, then tells cost and model; an unknown id stays 404."""
     api = simulate(generation_lag_seconds=60)

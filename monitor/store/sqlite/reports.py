@@ -100,6 +100,22 @@ class Reports(ScrapeRows):
         rows = self._db.execute("SELECT app, at, until, note FROM pauses ORDER BY app").fetchall()
         return [Pause(*row) for row in rows if row[2] is None or row[2] > now]
 
+    def models_used(self, since: float, most: int, look: int = 2000) -> list[str]:
+        """Listed models that attempts went to since then (epoch seconds), the most used first.
+
+        Looks at no more than the `look` newest attempts. Who asked a router used the model that it chose.
+        """
+        rows = self._db.execute(
+            "SELECT model, count(*) AS n FROM (SELECT started_at, outcome,"
+            " CASE WHEN model_requested LIKE 'openrouter/%' THEN model_served ELSE model_requested END AS model"
+            " FROM calls ORDER BY id DESC LIMIT ?)"
+            " WHERE started_at >= ? AND outcome != 'refused'"
+            " AND model IN (SELECT id FROM models WHERE present = 1 AND id NOT LIKE 'openrouter/%')"
+            " GROUP BY model ORDER BY n DESC, model LIMIT ?",
+            (look, since, most),
+        ).fetchall()
+        return [row[0] for row in rows]
+
     def key_reading(self, account: str) -> KeyReading:
         row = self._db.execute(
             "SELECT key_facts, key_at, key_error FROM accounts WHERE account = ?", (account,)

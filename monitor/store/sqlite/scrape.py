@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from monitor.clock import DAY, MINUTE, day_of
 from monitor.model import KeyFacts, ModelFacts
 from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, columns
+from monitor.store.pollers import ACTIVITY_POLLER, ENDPOINTS_POLLER
 from monitor.store.protocol import ALL_APPS, CREDITS_POLLER, LEDGER_POLLER, AccountState, CatalogueState
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL
 from monitor.store.sqlite.quota import QuotaRows
@@ -69,10 +71,18 @@ class Named(NamedTuple):
     seen: int
 
 
+class Snapshot(NamedTuple):
+    """What one poll saw, and when it asked (epoch seconds); empty and None when there was none."""
+
+    at: float | None = None
+    summary: Mapping[str, object] = MappingProxyType({})
+
+
 class AccountMoment(NamedTuple):
     """An account as it stands: windows (requests), money of the day (USD, settled), the key's last look.
 
     `mark` is an instant about an hour ago, if the day is that old, and what was used of the day by then.
+    `activity_spent_usd` is what is on record here for the day that `activity` tells of.
     """
 
     name: str
@@ -84,8 +94,9 @@ class AccountMoment(NamedTuple):
     key: KeyFacts | None
     key_error: str | None
     mark: tuple[float, int] | None
-    credits: Mapping[str, object]
-    credits_at: float | None
+    credits: Snapshot
+    activity: Snapshot
+    activity_spent_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ class Scrape:
     models: Mapping[str, int]
     watched: Mapping[str, tuple[ModelFacts, bool]]
     events: Mapping[str, int]
+    endpoints: Snapshot
 
 
 class ScrapeRows(QuotaRows, WorldRows):
@@ -134,6 +146,7 @@ class ScrapeRows(QuotaRows, WorldRows):
             ),
             watched=self._watched(look_up),
             events=dict(self._db.execute("SELECT kind, n FROM event_totals").fetchall()),
+            endpoints=self._newest(ENDPOINTS_POLLER, ""),
         )
 
     def named(self, label: str, cap: int) -> Named:
@@ -178,27 +191,36 @@ class ScrapeRows(QuotaRows, WorldRows):
     def _account(self, name: str, now: float) -> AccountMoment:
         day = day_of(now)
         attempts, uncounted = self.day_windows(name, day).get(ALL_APPS, (0, 0))
-        spent = self._db.execute(
-            "SELECT usd FROM spend WHERE account = ? AND period = 'day' AND start_day = ?", (name, day)
-        ).fetchone()
         key = self._db.execute("SELECT key_facts, key_error FROM accounts WHERE account = ?", (name,)).fetchone()
-        credit = self._db.execute(
-            "SELECT at, summary FROM snapshots WHERE poller = ? AND account = ? ORDER BY id DESC LIMIT 1",
-            (CREDITS_POLLER, name),
-        ).fetchone()
+        activity = self._newest(ACTIVITY_POLLER, name)
+        active_day = activity.summary.get("day")
         return AccountMoment(
             name=name,
             state=self.account(name),
             attempts=attempts,
             uncounted=uncounted,
             sent=self.sends_since(name, now - MINUTE),
-            spent_usd=0.0 if spent is None else float(spent[0]),
+            spent_usd=self._spent_on(name, day),
             key=None if key is None else key_facts_of(key[0]),
             key_error=None if key is None else key[1],
             mark=self.pace_mark(name, now),
-            credits={} if credit is None else json.loads(credit[1]),
-            credits_at=None if credit is None else float(credit[0]),
+            credits=self._newest(CREDITS_POLLER, name),
+            activity=activity,
+            activity_spent_usd=self._spent_on(name, active_day) if isinstance(active_day, int) else 0.0,
         )
+
+    def _spent_on(self, account: str, day: int) -> float:
+        row = self._db.execute(
+            "SELECT usd FROM spend WHERE account = ? AND period = 'day' AND start_day = ?", (account, day)
+        ).fetchone()
+        return 0.0 if row is None else float(row[0])
+
+    def _newest(self, poller: str, account: str) -> Snapshot:
+        row = self._db.execute(
+            "SELECT at, summary FROM snapshots WHERE poller = ? AND account = ? ORDER BY id DESC LIMIT 1",
+            (poller, account),
+        ).fetchone()
+        return Snapshot() if row is None else Snapshot(float(row[0]), json.loads(row[1]))
 
     def _watched(self, models: Sequence[str]) -> dict[str, tuple[ModelFacts, bool]]:
         marks = ", ".join("?" * len(models))
