@@ -68,7 +68,9 @@ class Decision:
 
 
 @dataclass(slots=True)
-class _LeftOver:
+class LeftOver:
+    """A booking that could not be written when it was due."""
+
     hold: Hold
     ending: Ending
     at: float
@@ -83,7 +85,7 @@ class Ledger:
         self.settings = settings
         self.clock = clock
         self._next_sweep = 0.0
-        self._left_over: deque[_LeftOver] = deque(maxlen=LEFT_OVER_LIMIT)
+        self._left_over: deque[LeftOver] = deque(maxlen=LEFT_OVER_LIMIT)
 
     def __repr__(self) -> str:
         return f"<Ledger of {self.settings.account!r} in {self.store!r}>"
@@ -100,10 +102,17 @@ class Ledger:
         `block=False` it is also raised when another transaction is under way: ask again where waiting does no harm.
         """
         if block:
-            self._housekeeping()
-        return self.store.transact(self._reserve, ask, patience, self.clock.now(), block=block)
+            self.housekeep()
+        return self.store.transact(self._reserve, ask, patience, block=block)
 
-    def _reserve(self, tx: Transaction, ask: Ask, patience: Patience | None, now: float) -> Decision:
+    def reserve_within(self, ask: Ask, patience: Patience | None, tx: Transaction) -> Decision:
+        """The same as a part of a transaction that somebody else has begun."""
+        return self._reserve(tx, ask, patience)
+
+    def _reserve(self, tx: Transaction, ask: Ask, patience: Patience | None) -> Decision:
+        # Read in the transaction: after a wait for it, an instant of before would stamp the send too early, and
+        # make the sends of those who went first look as if the clock had stepped back.
+        now = self.clock.now()
         books = bookings.read(tx, ask.intent.models, self.settings, ask.app, now)
         mode = self.settings.guard.mode
         if mode is Mode.OFF:
@@ -127,7 +136,7 @@ class Ledger:
         try:
             self.store.transact(bookings.settle, hold, ending, self.settings, at, block=block)
         except StoreError as exc:
-            self._keep(_LeftOver(hold, ending, at, sent=True), exc if block else None)
+            self.keep(LeftOver(hold, ending, at, sent=True), exc if block else None)
 
     def settle_at_once(self, hold: Hold, ending: Ending) -> bool:
         """Settle without waiting for anybody, as an event loop must. False when that cannot be: then use `settle`."""
@@ -148,7 +157,7 @@ class Ledger:
         try:
             self.store.transact(bookings.release, hold, ending, at)
         except StoreError as exc:
-            self._keep(_LeftOver(hold, ending, at, sent=False), exc)
+            self.keep(LeftOver(hold, ending, at, sent=False), exc)
 
     def keep_request(self, hold: Hold, body: bytes) -> None:
         """Keep the request's body beside its row; only called where bodies are logged. Never raises."""
@@ -214,19 +223,21 @@ class Ledger:
                 break
         return len(self._left_over)
 
-    def _keep(self, entry: _LeftOver, why: StoreError | None) -> None:
+    def keep(self, entry: LeftOver, why: StoreError | None) -> None:
+        """Keep a booking that cannot be written now, to be written later."""
         self._left_over.append(entry)
         if why is not None:
             # The answer must reach the app all the same; the row stays open, so the cost is not forgotten.
             log.warning("the end of call %s could not be booked now: %s", entry.hold.call.call_id, why)
 
-    def _write(self, entry: _LeftOver) -> None:
+    def _write(self, entry: LeftOver) -> None:
         if entry.sent:
             self.store.transact(bookings.settle, entry.hold, entry.ending, self.settings, entry.at)
         else:
             self.store.transact(bookings.release, entry.hold, entry.ending, entry.at)
 
-    def _housekeeping(self) -> None:
+    def housekeep(self) -> None:
+        """Write what is left over, and sweep when it is time to. Raises StoreUnreachable or StoreDamaged."""
         if self._left_over:
             self.write_left_over()
         if self.clock.monotonic() >= self._next_sweep:
