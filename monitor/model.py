@@ -212,11 +212,11 @@ class Objection:
 class Intent:
     """What a request asks for.
 
-    `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. It may hold several
-    `prompts`, each of which the model's context bounds; `requests` is how often a price per request is due. `objections`
-    lists what could bill besides the models; `by_reference` says that content is named by address or id, so that the
-    body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be put in. `unvouched` says
-    why no price that is known holds where it goes; "" if one may.
+    `prompt_bytes` is an upper bound of the prompt's tokens: a token is at least one byte of the body. It may hold
+    several `prompts`, each bounded by the model's context; `requests` is how often a price per request is due.
+    `objections` lists what could bill besides the models; `by_reference` says that content is named by address or id,
+    so that the body's length does not bound it; `accepts_max_price` says that `provider.max_price` may be put in.
+    `unvouched` says why no price that is known holds where it goes; "" if one may.
     """
 
     endpoint: Endpoint

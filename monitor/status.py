@@ -28,14 +28,14 @@ import dataclasses
 from typing import Any
 
 from monitor.bookings import DEFAULT_PER_DAY, day_window, minute_limit
-from monitor.clock import MINUTE, age_of, day_of, month_start_day, next_midnight
+from monitor.clock import age_of, day_of, month_start_day, next_midnight
 from monitor.config import Settings
 from monitor.errors import ConfigError
 from monitor.model import Event, KeyFacts, PriceClass
 from monitor.policy.balances import MinuteWindow
 from monitor.policy.forecast import exhaustion_at, pace_per_hour
 from monitor.policy.shares import promised
-from monitor.policy.windows import day_remaining, minute_opens_at
+from monitor.policy.windows import SLOT, day_remaining, minute_opens_at
 from monitor.store.protocol import ALL_APPS, AccountState
 from monitor.store.sqlite import browse
 from monitor.store.sqlite.reader import Reader
@@ -154,8 +154,8 @@ def _minute(reports: Reports, account: AccountState, settings: Settings, now: fl
     full = newest is not None and newest[0] >= limit > 0
     blocking = reports.sent_at(settings.account, newest[0] - limit + 1) if full and newest else None
     opens_at = minute_opens_at(MinuteWindow(limit, blocking, account.minute_closed_until), now)
-    used = min(limit, reports.sends_since(settings.account, now - MINUTE))
-    ends_at = newest[1] + MINUTE if newest else 0.0
+    used = min(limit, reports.sends_since(settings.account, now - SLOT))
+    ends_at = newest[1] + SLOT if newest else 0.0
     return {
         "limit": limit,
         "used": used,

@@ -21,9 +21,9 @@ def worst_case_usd(intent: Intent, models: Iterable[ModelFacts | None]) -> float
     """The most that this request can cost in USD, over every model it may reach; None when it cannot be bounded.
 
     Tokens of the prompt are at most the bytes of the body and at most the context, of each prompt if it holds several;
-    those of the answer at most what the request allows, else what the model can give. A model that is not in the catalogue, or is priced by something
-    other than tokens and requests, has no worst case; nor has a request with add-ons that bill on their own, or one
-    that goes where these prices do not hold.
+    those of the answer at most what the request allows, else what the model can give. A model that is not in the
+    catalogue, or is priced by something other than tokens and requests, has no worst case; nor has a request with
+    add-ons that bill on their own, or one that goes where these prices do not hold.
     """
     if intent.objections or intent.unvouched:
         return None

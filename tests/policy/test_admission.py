@@ -327,10 +327,10 @@ def test_the_day_limit(used, reason):
 
 
 def test_a_minute_without_room_is_a_delay():
-    """A full minute delays to the instant at which its oldest request is sixty seconds old."""
+    """A full minute delays to the instant at which its oldest request is sixty-one seconds old."""
     verdict = judge(intent(FREE), balances(minute=MinuteWindow(20, blocking_at=NOON - 45)))
     assert (verdict.action, verdict.reason) == (Action.DELAY, Reason.MINUTE_LIMIT)
-    assert (verdict.delay, verdict.resets_at, verdict.limit, verdict.remaining) == (15, NOON + 15, 20, 0)
+    assert (verdict.delay, verdict.resets_at, verdict.limit, verdict.remaining) == (16, NOON + 16, 20, 0)
 
 
 @pytest.mark.parametrize(("used", "reason"), [(9, None), (10, Reason.APP_LIMIT), (11, Reason.APP_LIMIT)])

@@ -1,4 +1,4 @@
-"""The free windows at their bounds: sixty seconds, the clock minute, and the UTC day."""
+"""The free windows at their bounds: the minute and its margin, the clock minute, and the UTC day."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from monitor.clock import day_of, next_midnight
 from monitor.policy.balances import DayWindow, MinuteWindow
-from monitor.policy.windows import day_opens_at, day_remaining, minute_opens_at
+from monitor.policy.windows import MARGIN, day_opens_at, day_remaining, minute_opens_at
 from tests.fakes.builders import MIDNIGHT, NOON
 
 
 @pytest.mark.parametrize(
     ("age", "opens"),
-    [(0.0, NOON + 60), (30.0, NOON + 30), (59.999, NOON + 0.001), (60.0, None), (60.001, None)],
+    [(0.0, NOON + 61), (30.0, NOON + 31), (60.0, NOON + 1), (60.999, NOON + 0.001), (61.0, None), (61.001, None)],
 )
-def test_a_slot_frees_when_its_request_is_sixty_seconds_old(age, opens):
-    """At 59.999 s the window is shut for another millisecond, at 60.0 s it is open."""
+def test_a_slot_frees_when_its_request_is_sixty_one_seconds_old(age, opens):
+    """At 60.999 s the window is shut for another millisecond, at 61.0 s it is open."""
     found = minute_opens_at(MinuteWindow(20, blocking_at=NOON - age), NOON)
     assert found == (None if opens is None else pytest.approx(opens, abs=1e-5, rel=0))
 
@@ -42,26 +42,42 @@ def test_openrouters_own_word_shuts_the_minute_until_then(until, opens):
 
 def test_the_later_of_both_counts():
     """Our own count and OpenRouter's word: the minute opens when both agree."""
-    assert minute_opens_at(MinuteWindow(20, NOON - 50, closed_until=NOON + 5), NOON) == NOON + 10
+    assert minute_opens_at(MinuteWindow(20, NOON - 50, closed_until=NOON + 5), NOON) == NOON + 11
     assert minute_opens_at(MinuteWindow(20, NOON - 50, closed_until=NOON + 15), NOON) == NOON + 15
 
 
 def test_a_request_from_the_future_waits_a_minute_at_most():
-    """After the clock stepped back, a request stamped later than now shuts the minute for sixty seconds, not more."""
-    assert minute_opens_at(MinuteWindow(20, blocking_at=NOON + 3600), NOON) == NOON + 60
+    """After the clock stepped back, a request stamped later than now shuts the minute as if it left now, not longer."""
+    assert minute_opens_at(MinuteWindow(20, blocking_at=NOON + 3600), NOON) == NOON + 61
 
 
-@given(limit=st.integers(1, 20), gaps=st.lists(st.floats(0, 90, width=32), max_size=120))
-def test_no_sixty_seconds_and_no_clock_minute_hold_more_than_the_limit(limit, gaps):
-    """Whatever the times of asking, what is admitted fits every sliding and every aligned minute."""
-    sent: list[float] = []
-    for now in accumulate(gaps, initial=NOON + 0.25):
-        blocking = sent[-limit] if len(sent) >= limit else None
-        if minute_opens_at(MinuteWindow(limit, blocking), now) is None:
-            sent.append(now)
-    for at in sent:
-        assert sum(at <= other < at + 60 for other in sent) <= limit
-        assert sum(other // 60 == at // 60 for other in sent) <= limit
+def seconds(most: float) -> st.SearchStrategy[float]:
+    """In steps of a 64th, which floats add up without loss; often nothing or the most."""
+    whole = int(most * 64)
+    return (st.integers(0, whole) | st.sampled_from([0, whole])).map(lambda steps: steps / 64)
+
+
+@given(
+    limit=st.integers(1, 20),
+    asked=st.lists(st.tuples(seconds(90) | seconds(0.5), seconds(MARGIN)), max_size=120),
+    patient=st.booleans(),
+    way=seconds(5),
+)
+def test_no_minute_of_the_servers_holds_more_than_the_limit(limit, asked, patient, way):
+    """Whatever the times of asking, refused or waiting for a slot, and however long each is on its way, up to a second
+    more than another: what arrives fits every sliding and every aligned minute."""
+    sent, arrived, now = [], [], NOON + 0.25
+    for gap, longer in asked:
+        now += gap
+        opens = minute_opens_at(MinuteWindow(limit, sent[-limit] if len(sent) >= limit else None), now)
+        if opens is not None and not patient:
+            continue
+        now = opens or now
+        sent.append(now)
+        arrived.append(now + way + longer)
+    for at in arrived:
+        assert sum(at <= other < at + 60 for other in arrived) <= limit
+        assert sum(other // 60 == at // 60 for other in arrived) <= limit
 
 
 @given(limit=st.integers(1, 20), gaps=st.lists(st.floats(0, 90, width=32), max_size=120))
