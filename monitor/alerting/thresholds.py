@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitor.errors import ConfigError
 
@@ -52,3 +54,37 @@ class Thresholds:
 
 
 DEFAULT = Thresholds()
+
+
+class Explained(NamedTuple):
+    """A threshold and what it means."""
+
+    name: str
+    value: float
+    unit: str
+    about: str
+
+
+def explained(thresholds: Thresholds = DEFAULT) -> tuple[Explained, ...]:
+    """All of them, in their order."""
+    return tuple(
+        Explained(item.name, getattr(thresholds, item.name), item.metadata["unit"], item.metadata["about"])
+        for item in dataclasses.fields(thresholds)
+    )
+
+
+def changed(changes: Iterable[str]) -> Thresholds:
+    """The defaults, some of them changed by texts such as `quota_warning=0.7`. Raises ConfigError."""
+    names = [item.name for item in dataclasses.fields(Thresholds)]
+    values: dict[str, float] = {}
+    for text in changes:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}."
+            raise ConfigError(f"there is no threshold {name!r}.", hint=hint)
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"the threshold {name} is wrong: {value!r} is not a number.") from None
+    return Thresholds(**values)
