@@ -29,26 +29,41 @@ FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 30.0
 DEFAULT_ADMISSION_WAIT = 10.0
 DEFAULT_EDGE_WAIT = 60.0
+_NOT_FOUND, _TIMEOUT = 404, 408
 
 
 def after(
-    ending: Ending, *, attempt: int, now: float, billed_unknown: bool = False, jitter: float = 0.5
+    ending: Ending,
+    *,
+    attempt: int,
+    now: float,
+    billed_unknown: bool = False,
+    free: bool = False,
+    jitter: float = 0.5,
 ) -> RetryDecision:
     """Decide after `attempt` (1 is the first) ended so. `jitter` is a number in [0, 1) that the caller drew.
 
     `billed_unknown` says that the request reached the server and the answer was lost: it may have been counted, or
-    billed, so it is not sent twice.
+    billed, so it is not sent twice. One that was judged `free` can only have been counted, which is the price of
+    any retry.
     """
     if ending.outcome in (Outcome.SUCCESS, Outcome.CANCELLED, Outcome.ABANDONED, Outcome.REFUSED):
         return RetryDecision(Next.STOP, "there is nothing to retry")
     if ending.limit is not None:
         return _after_limit(ending, now, attempt, jitter)
     if ending.outcome is Outcome.NETWORK_ERROR:
+        if billed_unknown and free:
+            why = "the answer was lost; at worst it took one of the day's free requests"
+            return RetryDecision(Next.OTHER_MODEL, why, _backoff(attempt, jitter))
         if billed_unknown:
             return RetryDecision(Next.STOP, "the request may have been served: sending it again could cost twice")
         return RetryDecision(Next.WAIT, "no connection was made, so nothing was spent", _backoff(attempt, jitter))
     if ending.outcome is Outcome.SERVER_ERROR:
         return RetryDecision(Next.OTHER_MODEL, "the provider failed", _backoff(attempt, jitter))
+    if ending.status == _NOT_FOUND:
+        return RetryDecision(Next.OTHER_MODEL, "nobody serves this model now", _backoff(attempt, jitter))
+    if ending.status == _TIMEOUT:
+        return RetryDecision(Next.OTHER_MODEL, "the provider took too long", _backoff(attempt, jitter))
     return RetryDecision(Next.STOP, "the same request would fail the same way")
 
 

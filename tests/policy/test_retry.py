@@ -34,6 +34,19 @@ def test_without_a_limit_the_outcome_decides(outcome, billed_unknown, what):
     assert (decision.wait > 0) is (what is not Next.STOP)
 
 
+@pytest.mark.parametrize(("status", "what"), [(404, Next.OTHER_MODEL), (408, Next.OTHER_MODEL), (400, Next.STOP)])
+def test_a_model_that_nobody_serves_has_neighbours(status, what):
+    """Not found, or too slow: another model may do. A request that is wrong is wrong everywhere."""
+    assert decide(Ending(Outcome.CLIENT_ERROR, status=status)).next is what
+
+
+def test_a_lost_answer_of_a_free_model_may_be_asked_for_again():
+    """It cannot have billed, and at worst took one of the day's requests, as any retry does."""
+    decision = decide(Ending(Outcome.NETWORK_ERROR), billed_unknown=True, free=True)
+    assert decision.next is Next.OTHER_MODEL
+    assert decision.wait > 0
+
+
 @pytest.mark.parametrize(
     ("limit", "what", "wait"),
     [
