@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import StoreError
-from monitor.metrics import calls, models, quota
+from monitor.metrics import calls, models, quota, semconv
 from monitor.metrics.labels import Labels
 from monitor.metrics.polls import Polls
 from monitor.metrics.sheet import Sheet
@@ -72,7 +72,12 @@ class StoreCollector(Collector):
             # Opened for each scrape, which costs a fraction of it: a store that was moved or replaced is noticed.
             with Reader(self._path) as reader, reader.moment() as moment:
                 now = self.clock.now()
-                scrape = moment.scrape(self.settings.account, now, watched=models.named_in(self.settings))
+                scrape = moment.scrape(
+                    self.settings.account,
+                    now,
+                    watched=models.named_in(self.settings),
+                    semconv=self.settings.metrics.genai_semconv,
+                )
             return metrics(scrape, self.settings, now)
         except StoreError as exc:
             log.warning("the store could not be read for a scrape: %s", exc)
@@ -102,6 +107,7 @@ def metrics(scrape: Scrape, settings: Settings, now: float) -> list[Metric]:
     for account in scrape.accounts:
         quota.fill(sheet, account, settings, now)
     models.fill(sheet, scrape, settings, now)
+    semconv.fill(sheet, scrape.semconv)
     records = sum(row.n for row in scrape.totals) + sum(n for _, _, shadow, n in scrape.refusals if not shadow)
     sheet.set("openrouter_monitor_call_log_records_total", records)
     for label, n in labels.overflow.items():

@@ -10,8 +10,9 @@ from monitor.metrics.family import Family, Source, Type, counter, gauge
 from monitor.model import LimitKind, Outcome, Reason, Tier
 from monitor.openrouter.providers import PROVIDERS_AT_MOST
 from monitor.policy.changes import Kind as Change
-from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS
+from monitor.store.buckets import DURATION_BOUNDS, SEMCONV_DURATION_BOUNDS, SEMCONV_TOKEN_BOUNDS, TTFT_BOUNDS
 from monitor.store.sqlite.scrape import ACCOUNTS_READ, CAPS
+from monitor.store.sqlite.semconv import SETS
 
 OTHER = "other"
 """The label value of all that has no name of its own."""
@@ -43,7 +44,7 @@ MODELS_ASKED = 10
 
 POLLERS = ("models", "key", "credits", "activity", "endpoints")
 RESULTS = ("success", "failure")
-JOBS = (*POLLERS, "sweep", "pace", "checkpoint", "prune")
+JOBS = (*POLLERS, "sweep", "pace", "semconv", "checkpoint", "prune")
 RUNS = (*RESULTS, "missed")
 """How a run of a job can end; `missed`: it did not begin, for the one before still went on."""
 
@@ -244,5 +245,17 @@ _MONITOR = (
              bound=3, zeros="every label"),
 )  # fmt: skip
 
-FAMILIES: tuple[Family, ...] = (*_CALLS, *_QUOTA, *_KEY, *_ACCOUNT, *_CATALOGUE, *_MONITOR)
+_GENAI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model")
+
+_SEMCONV = (
+    Family("gen_ai_client_operation_duration_seconds", Type.HISTOGRAM, "seconds",
+           "Time from sending an attempt to its last byte; error_type is empty for a success.",
+           (*_GENAI, "error_type"), SETS + 1, buckets=SEMCONV_DURATION_BOUNDS, setting="metrics.genai_semconv"),
+    Family("gen_ai_client_token_usage", Type.HISTOGRAM, "tokens",
+           "Tokens billed of an attempt; gen_ai_token_type is input or output.",
+           (*_GENAI, "gen_ai_token_type"), (SETS + 1) * 2, buckets=SEMCONV_TOKEN_BOUNDS,
+           setting="metrics.genai_semconv"),
+)  # fmt: skip
+
+FAMILIES: tuple[Family, ...] = (*_CALLS, *_QUOTA, *_KEY, *_ACCOUNT, *_CATALOGUE, *_MONITOR, *_SEMCONV)
 BY_NAME = {family.name: family for family in FAMILIES}

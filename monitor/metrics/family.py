@@ -22,7 +22,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family. `bound` is how many label sets it may have; `zeros` says which exist before anything happened."""
+    """One family. `bound` is how many label sets it may have; `zeros` says which exist before anything happened.
+
+    `setting` is what must be turned on for it to be there at all.
+    """
 
     name: str
     type: Type
@@ -33,6 +36,7 @@ class Family:
     source: Source = Source.STORE
     zeros: str = ""
     buckets: tuple[float, ...] = ()
+    setting: str = ""
 
     @property
     def help(self) -> str:

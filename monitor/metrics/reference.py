@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitor.metrics.families import FAMILIES
 from monitor.metrics.family import Source, Type
 from monitor.store.sqlite.scrape import CAPS
+from monitor.store.sqlite.semconv import SETS
 
 _INTRODUCTION = f"""\
 # Metrics
@@ -29,6 +30,14 @@ the store: it makes no request, writes nothing and never reads the log of calls.
   new day begins here half a minute before theirs: calls of that half minute are counted for the wrong day, and may
   meet a 429 that nothing here foresaw. At -30 they are held back, and counted for the old day, half a minute too long.
   Beyond a few seconds, let the machine's clock be set by NTP.
+* **OpenTelemetry's names.** With `metrics.genai_semconv = true` the two histograms of the GenAI conventions are told as
+  well, for dashboards that are built on them, with the conventions' own buckets. The daemon counts them from the log,
+  about ten seconds after an attempt has ended, and from when it is first turned on; each attempt is one operation, a
+  retry another one. What was refused here, or whose end nobody saw, is none. The first {SETS} sets of labels have names,
+  whatever came later is `other`. `gen_ai_provider_name` is `openrouter`, whoever serves behind it; `error_type` is the
+  HTTP status, or how it ended where that tells nothing (`network_error`, `cancelled`, an error inside a 200). OpenMetrics
+  names the newest attempt of a set beside its bucket, by its `generation_id`. The conventions are still in development:
+  no alert and no dashboard of ours rests on these names.
 * If the store cannot be read, the last good figures are told again and `openrouter_monitor_scrape_ok` is 0.
 * `process_*` and `python_info` are those of the Prometheus client library.
 
@@ -51,7 +60,8 @@ def page() -> str:
                 labels = ", ".join(f"`{label}`" for label in family.labels)
                 zeros = f" From the start: {family.zeros}." if family.zeros else ""
                 bounds = f" Buckets: {', '.join(f'{b:g}' for b in family.buckets)}." * (family.type is Type.HISTOGRAM)
-                about = f"{family.help}{zeros}{bounds}"
+                only = f" Only with `{family.setting} = true`." if family.setting else ""
+                about = f"{family.help}{zeros}{bounds}{only}"
                 parts.append(f"| `{family.name}` | {family.type} | {labels} | {family.series} | {about} |\n")
         parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n"

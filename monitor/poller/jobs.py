@@ -20,8 +20,10 @@ from monitor.poller.polls import EndpointsPoll, KeyPoll, ManagementPoll, ModelsP
 from monitor.refresh import Fetch, Refresher
 from monitor.store import SQLiteStore
 from monitor.store.sqlite.pruning import prune
+from monitor.store.sqlite.semconv import count_onward
 
 SWEEP_SECONDS, PACE_SECONDS, CHECKPOINT_SECONDS, PRUNE_SECONDS = 30.0, 60.0, 60.0, 3600.0
+SEMCONV_SECONDS = 10.0
 PRUNE_FIRST_SECONDS = 60.0
 
 log = logging.getLogger("monitor.poller")
@@ -65,6 +67,7 @@ def jobs(ledger: Ledger, store: SQLiteStore, fetch: Fetch, polls: Polls) -> list
         EndpointsPoll(refresher, store.path, fetch=fetch, polls=polls),
         Chore("sweep", SWEEP_SECONDS, lambda: sweep(ledger)),
         Chore("pace", PACE_SECONDS, lambda: pace(ledger, holder)),
+        *_semconv(ledger, store),
         Chore("checkpoint", CHECKPOINT_SECONDS, store.checkpoint),
         Chore("prune", PRUNE_SECONDS, lambda: prune_old(store, settings, clock, holder), first=PRUNE_FIRST_SECONDS),
     ]
@@ -84,6 +87,13 @@ def _managed(refresher: Refresher, store: SQLiteStore, fetch: Fetch, polls: Poll
     if settings.management_key or settings.management_key_file:
         return [poll.announced() for poll in made]
     return made
+
+
+def _semconv(ledger: Ledger, store: SQLiteStore) -> list[Job]:
+    """Counting for OpenTelemetry's histograms, where they are wanted."""
+    if not ledger.settings.metrics.genai_semconv:
+        return []
+    return [Chore("semconv", SEMCONV_SECONDS, lambda: count_onward(store.path, ledger.clock))]
 
 
 def sweep(ledger: Ledger) -> None:

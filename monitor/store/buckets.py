@@ -10,6 +10,11 @@ DURATION_BOUNDS = (
 )  # fmt: skip
 TTFT_BOUNDS = DURATION_BOUNDS
 
+SEMCONV_DURATION_BOUNDS = DURATION_BOUNDS[:14]
+"""The conventions' own: up to 81.92 s."""
+SEMCONV_TOKEN_BOUNDS = tuple(4.0**n for n in range(14))
+"""The conventions' own, in tokens: 1, 4, 16 … 67108864."""
+
 
 def columns(prefix: str, bounds: Sequence[float]) -> list[str]:
     """Names of the bucket columns: one per bound and one for what exceeds the last."""

@@ -15,6 +15,7 @@ from monitor.metrics.reference import page
 from monitor.metrics.sheet import Sheet
 from monitor.model import KeyFacts, LimitKind, PriceClass
 from monitor.policy.changes import Kind
+from monitor.store.sqlite.semconv import count_onward
 from tests.fakes.builders import CATALOGUE, FREE, NOON, PAID, ask, facts, refused_by, success
 from tests.metrics.metrics_kit import Scene
 
@@ -24,7 +25,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 @pytest.fixture
 def full(tmp_path: Path, clock: FakeClock) -> Scene:
     """Everything that can be told is told."""
-    scene = Scene(tmp_path, clock, guard={"mode": "shadow", "models": (FREE,)})
+    scene = Scene(tmp_path, clock, guard={"mode": "shadow", "models": (FREE,)}, metrics={"genai_semconv": True})
+    count_onward(scene.path, clock)
     scene.polls = Polls({"models": 600, "key": 60})
     scene.restart()
     scene.call(ending=success(0.1, ttft=0.5), seconds=1)
@@ -45,6 +47,7 @@ def full(tmp_path: Path, clock: FakeClock) -> Scene:
         told = {"source": scene.book.settings.base_url, "uptime": {FREE: {"Chutes": 0.98}}}
         tx.add_snapshot(clock.now(), "endpoints", "", told)
     scene.polls.compared_clocks(0.25)
+    count_onward(scene.path, clock)
     scene.poll({**CATALOGUE, FREE: facts(FREE, PriceClass.FREE, expires="2026-12-24", request_usd=0.0)})
     scene.book.reserve(ask("lab/none"))
     return scene
@@ -68,7 +71,8 @@ def test_a_name_stands_in_the_table_once() -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_a_name_says_what_prometheus_expects_of_it(family: Family) -> None:
     """The prefix, `_total` for counters and for nothing else, base units; the help has its unit."""
-    assert re.fullmatch(r"openrouter_[a-z_]+", family.name)
+    assert re.fullmatch(r"(openrouter|gen_ai_client)_[a-z_]+", family.name)
+    assert family.name.startswith("gen_ai") is bool(family.setting)
     assert family.name.endswith("_total") is (family.type is Type.COUNTER)
     assert not re.search(r"_(ms|milliseconds|minutes|hours|kb|percent)(_|$)", family.name)
     assert re.search(r" Unit: .+\.$", family.help)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, columns
+from monitor.store.sqlite import tables
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -17,237 +17,6 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x4F524D4E
 """'ORMN'. `file` and other tools read it from byte 68 of the header."""
-
-_CALLS = """
-CREATE TABLE calls (
-    id INTEGER PRIMARY KEY,
-    started_at REAL NOT NULL,
-    ended_at REAL,
-    app TEXT NOT NULL,
-    account TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
-    model_requested TEXT,
-    model_served TEXT,
-    provider TEXT,
-    tier TEXT NOT NULL,
-    stream INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    call_id TEXT NOT NULL,
-    generation_id TEXT,
-    status INTEGER,
-    outcome TEXT NOT NULL,
-    limit_kind TEXT,
-    reason TEXT,
-    prompt_tokens INTEGER,
-    completion_tokens INTEGER,
-    cached_tokens INTEGER,
-    reasoning_tokens INTEGER,
-    cost_usd REAL,
-    estimated_cost_usd REAL,
-    duration_ms REAL,
-    ttft_ms REAL,
-    error TEXT,
-    counted INTEGER NOT NULL DEFAULT 0,
-    lease_until REAL
-)
-"""
-# An open row *is* the hold, and `open_from` is a row below which none is open: a table or an index of holds would have
-# each call write two pages more. Sweeps move `open_from` on, so a search for holds reads only what came since.
-_MARKS = "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
-_FIRST_MARK = "INSERT INTO marks VALUES ('open_from', 0)"
-_HOLDS = """
-CREATE VIEW holds AS
-SELECT id, account, app, started_at, lease_until, counted, estimated_cost_usd FROM calls
-WHERE id >= (SELECT value FROM marks WHERE name = 'open_from') AND lease_until IS NOT NULL
-"""
-
-_WINDOWS = """
-CREATE TABLE windows (
-    account TEXT NOT NULL,
-    day INTEGER NOT NULL,
-    app TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    uncounted INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (account, day, app)
-) WITHOUT ROWID
-"""
-_SENDS = """
-CREATE TABLE sends (
-    account TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    at REAL NOT NULL,
-    PRIMARY KEY (account, seq)
-) WITHOUT ROWID
-"""
-_ACCOUNTS = """
-CREATE TABLE accounts (
-    account TEXT PRIMARY KEY,
-    server_used INTEGER,
-    server_limit INTEGER,
-    server_at REAL,
-    elsewhere INTEGER NOT NULL DEFAULT 0,
-    minute_limit INTEGER,
-    minute_limit_at REAL NOT NULL DEFAULT 0,
-    minute_closed_until REAL NOT NULL DEFAULT 0,
-    day_closed_until REAL NOT NULL DEFAULT 0,
-    day_closed_at REAL NOT NULL DEFAULT 0,
-    key_remaining_usd REAL,
-    key_at REAL,
-    key_facts TEXT,
-    key_error TEXT
-) WITHOUT ROWID
-"""
-_SPEND = """
-CREATE TABLE spend (
-    account TEXT NOT NULL,
-    period TEXT NOT NULL,
-    start_day INTEGER NOT NULL,
-    usd REAL NOT NULL DEFAULT 0,
-    reserved_usd REAL NOT NULL DEFAULT 0,
-    PRIMARY KEY (account, period, start_day)
-) WITHOUT ROWID
-"""
-_COOLDOWNS = """
-CREATE TABLE cooldowns (
-    account TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    until REAL NOT NULL,
-    strikes INTEGER NOT NULL DEFAULT 1,
-    PRIMARY KEY (account, subject)
-) WITHOUT ROWID
-"""
-_PAUSES = """
-CREATE TABLE pauses (
-    app TEXT PRIMARY KEY,
-    at REAL NOT NULL,
-    until REAL,
-    note TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID
-"""
-_CATALOGUE = """
-CREATE TABLE catalogue (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    source TEXT NOT NULL,
-    fetched_at REAL NOT NULL,
-    models INTEGER NOT NULL
-)
-"""
-# The row is always there, so that what an admission reads can be joined to it.
-_NO_CATALOGUE = "INSERT INTO catalogue VALUES (1, '', 0, 0)"
-_MODELS = """
-CREATE TABLE models (
-    id TEXT PRIMARY KEY,
-    present INTEGER NOT NULL,
-    price TEXT NOT NULL,
-    prompt_usd REAL,
-    completion_usd REAL,
-    request_usd REAL,
-    worst_prompt_usd REAL,
-    worst_completion_usd REAL,
-    bounded INTEGER NOT NULL,
-    context_length INTEGER,
-    max_completion_tokens INTEGER,
-    name TEXT NOT NULL DEFAULT '',
-    input_modalities TEXT NOT NULL DEFAULT '',
-    output_modalities TEXT NOT NULL DEFAULT '',
-    supported_parameters TEXT NOT NULL DEFAULT '',
-    created INTEGER,
-    expires TEXT,
-    alias_target TEXT,
-    first_seen REAL NOT NULL,
-    changed_at REAL NOT NULL
-) WITHOUT ROWID
-"""
-_LEASES = """
-CREATE TABLE leases (
-    name TEXT PRIMARY KEY,
-    holder TEXT NOT NULL,
-    until REAL NOT NULL,
-    note TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID
-"""
-_SNAPSHOTS = """
-CREATE TABLE snapshots (
-    id INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    poller TEXT NOT NULL,
-    account TEXT NOT NULL,
-    summary TEXT NOT NULL
-)
-"""
-_EVENTS = """
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    kind TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    before TEXT,
-    after TEXT,
-    note TEXT NOT NULL DEFAULT ''
-)
-"""
-_REFUSALS = """
-CREATE TABLE refusals (
-    app TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    shadow INTEGER NOT NULL,
-    n INTEGER NOT NULL,
-    PRIMARY KEY (app, reason, shadow)
-) WITHOUT ROWID
-"""
-# What is believed of a model is a text whose meaning is that of policy/changes: its rules change without a migration.
-_BELIEFS = "CREATE TABLE beliefs (model TEXT PRIMARY KEY, belief TEXT NOT NULL) WITHOUT ROWID"
-# Both are sums that pruning does not reach: a counter must not go back when the rows it counted are deleted.
-_EVENT_TOTALS = "CREATE TABLE event_totals (kind TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID"
-_EVENTS_SO_FAR = "INSERT INTO event_totals SELECT kind, count(*) FROM events GROUP BY kind"
-_LABEL_NAMES = """
-CREATE TABLE label_names (
-    label TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (label, place),
-    UNIQUE (label, value)
-) WITHOUT ROWID
-"""
-_NAMES_SO_FAR = """
-INSERT INTO label_names
-SELECT 'app', row_number() OVER (ORDER BY sum(n) DESC, app), app
-FROM (SELECT app, n FROM totals UNION ALL SELECT app, n FROM refusals) GROUP BY app
-UNION ALL
-SELECT 'model', row_number() OVER (ORDER BY sum(n) DESC, model), model FROM totals GROUP BY model
-UNION ALL
-SELECT 'app_model', row_number() OVER (ORDER BY sum(n) DESC, app, model), app || ' ' || model
-FROM totals GROUP BY app, model
-"""
-_BODIES = "CREATE TABLE bodies (call INTEGER PRIMARY KEY, request TEXT, answer TEXT)"
-
-
-def _totals() -> str:
-    # Histogram buckets are columns of the row that a settlement touches anyway: one page instead of three.
-    durations = columns("d", DURATION_BOUNDS)
-    ttfts = columns("t", TTFT_BOUNDS)
-    buckets = ",\n    ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in (*durations, *ttfts))
-    return f"""
-CREATE TABLE totals (
-    app TEXT NOT NULL,
-    model TEXT NOT NULL,
-    tier TEXT NOT NULL,
-    code TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    n INTEGER NOT NULL DEFAULT 0,
-    calls INTEGER NOT NULL DEFAULT 0,
-    prompt_tokens INTEGER NOT NULL DEFAULT 0,
-    completion_tokens INTEGER NOT NULL DEFAULT 0,
-    cached_tokens INTEGER NOT NULL DEFAULT 0,
-    reasoning_tokens INTEGER NOT NULL DEFAULT 0,
-    cost_usd REAL NOT NULL DEFAULT 0,
-    duration_seconds REAL NOT NULL DEFAULT 0,
-    ttft_seconds REAL NOT NULL DEFAULT 0,
-    {buckets},
-    PRIMARY KEY (app, model, tier, code, outcome, kind)
-) WITHOUT ROWID
-"""
 
 
 def _run(db: Database, statements: Iterable[str]) -> None:
@@ -263,19 +32,50 @@ def build_migrations() -> Migrations:
 
     @migrations()
     def m001_initial(db: Database) -> None:
-        _run(db, (_CALLS, _MARKS, _FIRST_MARK, _HOLDS, _WINDOWS, _SENDS, _ACCOUNTS, _SPEND, _COOLDOWNS, _PAUSES))
-        _run(db, (_CATALOGUE, _NO_CATALOGUE, _MODELS, _LEASES, _SNAPSHOTS, _EVENTS, _REFUSALS, _BODIES, _totals()))
+        _run(
+            db,
+            (
+                tables.CALLS,
+                tables.MARKS,
+                tables.FIRST_MARK,
+                tables.HOLDS,
+                tables.WINDOWS,
+                tables.SENDS,
+                tables.ACCOUNTS,
+                tables.SPEND,
+                tables.COOLDOWNS,
+                tables.PAUSES,
+            ),
+        )
+        _run(
+            db,
+            (
+                tables.CATALOGUE,
+                tables.NO_CATALOGUE,
+                tables.MODELS,
+                tables.LEASES,
+                tables.SNAPSHOTS,
+                tables.EVENTS,
+                tables.REFUSALS,
+                tables.BODIES,
+                tables.totals(),
+            ),
+        )
 
     @migrations()
     def m002_beliefs(db: Database) -> None:
-        _run(db, (_BELIEFS,))
+        _run(db, (tables.BELIEFS,))
 
     @migrations()
     def m003_names_and_event_totals(db: Database) -> None:
-        _run(db, (_EVENT_TOTALS, _EVENTS_SO_FAR, _LABEL_NAMES, _NAMES_SO_FAR))
+        _run(db, (tables.EVENT_TOTALS, tables.EVENTS_SO_FAR, tables.LABEL_NAMES, tables.NAMES_SO_FAR))
+
+    @migrations()
+    def m004_semconv_and_snapshots_by_poller(db: Database) -> None:
+        _run(db, (tables.SNAPSHOTS_BY_POLLER, tables.SEMCONV_OPEN, tables.semconv()))
 
     return migrations
 
 
-VERSION = 3
+VERSION = 4
 """How many migrations there are: what `user_version` of an up-to-date file says. A test holds it to the list."""

@@ -18,6 +18,7 @@ from monitor.store.pollers import ACTIVITY_POLLER, ENDPOINTS_POLLER
 from monitor.store.protocol import ALL_APPS, CREDITS_POLLER, LEDGER_POLLER, AccountState, CatalogueState
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL
 from monitor.store.sqlite.quota import QuotaRows
+from monitor.store.sqlite.semconv import SemconvRow, SemconvRows
 from monitor.store.sqlite.world import PRESENT_COLUMN, WorldRows, full_facts, key_facts_of, model_columns
 
 ACCOUNTS_READ = 10
@@ -114,6 +115,7 @@ class Scrape:
     watched: Mapping[str, tuple[ModelFacts, bool]]
     events: Mapping[str, int]
     endpoints: Snapshot
+    semconv: Sequence[SemconvRow] = ()
 
 
 class ScrapeRows(QuotaRows, WorldRows):
@@ -121,8 +123,19 @@ class ScrapeRows(QuotaRows, WorldRows):
 
     __slots__ = ()
 
-    def scrape(self, account: str, now: float, *, watched: Iterable[str] = (), caps: Caps = CAPS) -> Scrape:
-        """All of it. `account` comes first among the accounts; `watched` models are looked up besides the named."""
+    def scrape(
+        self,
+        account: str,
+        now: float,
+        *,
+        watched: Iterable[str] = (),
+        caps: Caps = CAPS,
+        semconv: bool = False,
+    ) -> Scrape:
+        """All of it. `account` comes first among the accounts; `watched` models are looked up besides the named.
+
+        `semconv`: whether what is counted for OpenTelemetry's conventions is wanted too.
+        """
         names = {APP: self.named(APP, caps.apps), MODEL: self.named(MODEL, caps.models)}
         names[APP_MODEL] = self.named(APP_MODEL, caps.pairs)
         look_up = tuple(dict.fromkeys((*watched, *names[MODEL].values)))[: caps.models]
@@ -147,6 +160,7 @@ class ScrapeRows(QuotaRows, WorldRows):
             watched=self._watched(look_up),
             events=dict(self._db.execute("SELECT kind, n FROM event_totals").fetchall()),
             endpoints=self._newest(ENDPOINTS_POLLER, ""),
+            semconv=SemconvRows(self._db).semconv() if semconv else (),
         )
 
     def named(self, label: str, cap: int) -> Named:
