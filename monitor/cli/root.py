@@ -24,6 +24,7 @@ COMMANDS = {
     "events": "What changed in the world, newest first.",
     "doctor": "Check the installation, and say what to do.",
     "alerts": "List the alerts, write them for Prometheus, try them out.",
+    "dashboards": "List the dashboards, or write them for Grafana.",
     "pause": "Refuse every call, or those of one app, until resumed.",
     "resume": "Let calls through again.",
     "config": "Show the settings, or write a settings file.",

@@ -1,0 +1,353 @@
+"""How long answers take, how many tokens they are, and what they cost: by our record and by OpenRouter's books."""
+
+from __future__ import annotations
+
+from monitor.alerting.thresholds import Thresholds
+from monitor.grafana.boards.names import LATENCY
+from monitor.grafana.panels import BLUE, GREEN, ORANGE, PURPLE, RED, Board, Field, Kind, Panel, Query, Row, now, steps
+from monitor.grafana.queries import HOUR, RANGE, RATE, chosen, highest, in_range, mean, per_hour, quantile
+from monitor.grafana.shapes import GAP_MS, RARE, Column, colored, dashed, lines, ranked, stacked, stat, table
+
+DURATION = "openrouter_request_duration_seconds"
+TTFT = "openrouter_time_to_first_token_seconds"
+GOOD = 'outcome="success"'
+ANY = 1e-9
+
+
+def board(t: Thresholds) -> Board:
+    return Board(
+        LATENCY,
+        "OpenRouter / Latency, tokens and cost",
+        "How long answers take, how many tokens they are, and what they cost by our record and by OpenRouter's books.",
+        (
+            Row("How things stand", _figures(t)),
+            Row("Latency", _latency(t)),
+            Row("Tokens", _tokens()),
+            Row("Money", _money(t)),
+            Row("The whole account, where the daemon has a management key", _account(t)),
+        ),
+        ("app", "model", "key"),
+    )
+
+
+def _figures(t: Thresholds) -> tuple[Panel, ...]:
+    cost, tokens = in_range("openrouter_cost_usd_total"), in_range("openrouter_tokens_total")
+    good = in_range("openrouter_requests_total", GOOD)
+    return (
+        stat(
+            "Duration, p50",
+            "Half of the answers in the range looked at took no longer, to the last byte.",
+            "s",
+            now(quantile(0.5, DURATION, GOOD, window=RANGE), "p50"),
+            decimals=1,
+            nothing="no answers",
+        ),
+        stat(
+            "Duration, p95",
+            "95 of 100 answers in the range looked at took no longer, to the last byte.",
+            "s",
+            now(quantile(0.95, DURATION, GOOD, window=RANGE), "p95"),
+            decimals=1,
+            thresholds=steps((t.latency_seconds, ORANGE), base="text"),
+            nothing="no answers",
+        ),
+        stat(
+            "First token, p50",
+            "Half of the streamed answers in the range looked at began no later.",
+            "s",
+            now(quantile(0.5, TTFT, window=RANGE), "p50"),
+            decimals=2,
+            nothing="no streams",
+        ),
+        stat(
+            "Under way",
+            "Attempts that have left and not ended.",
+            "short",
+            now(f"sum({chosen('openrouter_requests_in_flight')})", "attempts"),
+            decimals=0,
+        ),
+        stat(
+            "Tokens",
+            "Tokens billed in the range looked at, input and output, at whatever price.",
+            "short",
+            now(tokens, "tokens"),
+            decimals=1,
+        ),
+        stat(
+            "Tokens per answer",
+            "Input and output tokens of an answer, on average of the range looked at.",
+            "short",
+            now(f"{tokens} / ({good} > 0)", "tokens"),
+            decimals=0,
+            nothing="no answers",
+        ),
+        stat(
+            "Cost",
+            "Cost of the range looked at as OpenRouter reported it with each answer. Reckoned from samples: about.",
+            "currencyUSD",
+            now(cost, "cost"),
+            decimals=2,
+            thresholds=steps((ANY, ORANGE)),
+            look={"fill": "background"},
+        ),
+        stat(
+            "Cost of 1000 calls",
+            "Cost per 1000 answers in the range looked at, free ones included.",
+            "currencyUSD",
+            now(f"1000 * {cost} / ({good} > 0)", "cost"),
+            decimals=2,
+            nothing="no answers",
+        ),
+    )
+
+
+def _latency(t: Thresholds) -> tuple[Panel, ...]:
+    def of(name: str, *matchers: str) -> tuple[Query, ...]:
+        return (
+            *(Query(quantile(q, name, *matchers), f"p{q * 100:g}") for q in (0.5, 0.9, 0.95, 0.99)),
+            Query(mean(name, *matchers), "mean"),
+        )
+
+    shades = (
+        colored("p50", "#c0d8ff"),
+        colored("p90", "#8ab8ff"),
+        colored("p95", BLUE),
+        colored("p99", "dark-blue"),
+        dashed("mean", GREEN),
+    )
+    look = {"span": GAP_MS, "fill": 0, "calcs": ["mean", "max"]}
+    buckets = chosen(f"{DURATION}_bucket", GOOD)
+    return (
+        lines(
+            "Duration",
+            "From sending an attempt to its last byte, of successful ones, by all apps. An alert begins when p95 is"
+            f" {t.latency_factor:g} times its average of a day, and above the line.",
+            "s",
+            *of(DURATION, GOOD),
+            width=12,
+            every=RARE,
+            fields=shades,
+            thresholds=steps((t.latency_seconds, ORANGE), base="transparent"),
+            look={**look, "line": "dashed"},
+        ),
+        lines(
+            "Time to the first token",
+            "From sending a streamed attempt to its first token, by all apps.",
+            "s",
+            *of(TTFT),
+            width=12,
+            every=RARE,
+            fields=shades,
+            look=look,
+        ),
+        Panel(
+            Kind.HEATMAP,
+            "Durations",
+            "How many successful attempts took how long, by the half hour.",
+            "short",
+            (Query(f"sum by (le) (increase({buckets}{RATE}))", "{{le}}", format="heatmap"),),
+            width=12,
+            decimals=0,
+            every="30m",
+            look={"axis": "s", "scheme": "Blues"},
+        ),
+        ranked(
+            "Duration by model, p95",
+            "95 of 100 answers of the model took no longer in the range looked at, by all apps.",
+            "s",
+            now(f"sort_desc({quantile(0.95, DURATION, GOOD, by='model', window=RANGE)})", "{{model}}"),
+            width=12,
+            decimals=1,
+            thresholds=steps((t.latency_seconds, ORANGE), base=BLUE),
+        ),
+    )
+
+
+def _tokens() -> tuple[Panel, ...]:
+    by_type = "openrouter_tokens_total"
+
+    def part(name: str, kind: str) -> str:
+        share, whole = (
+            f"sum(rate({chosen(each, *more)}{RATE}))" for each, more in ((name, ()), (by_type, (f'type="{kind}"',)))
+        )
+        return f"{share} / ({whole} > 0)"
+
+    return (
+        stacked(
+            "Tokens",
+            "Tokens billed an hour. Cached and reasoning tokens are parts of these.",
+            "suffix: /h",
+            Query(per_hour("type", by_type), "{{type}}"),
+            fields=(colored("input", BLUE), colored("output", PURPLE)),
+        ),
+        lines(
+            "Cached and reasoning",
+            "Part of the input tokens that came from a cache, and of the output tokens that were reasoning.",
+            "percentunit",
+            Query(part("openrouter_cached_input_tokens_total", "input"), "cached, of input"),
+            Query(part("openrouter_reasoning_output_tokens_total", "output"), "reasoning, of output"),
+            maximum=1,
+            every="30m",
+            fields=(colored("cached, of input", BLUE), colored("reasoning, of output", PURPLE)),
+            look={"span": GAP_MS, "calcs": ["mean"]},
+        ),
+        table(
+            "Tokens by app and model",
+            "Over the range looked at.",
+            {"app": "App", "model": "Model"},
+            Column("Input", in_range(by_type, 'type="input"', by="app, model"), decimals=1, width=75),
+            Column("Output", in_range(by_type, 'type="output"', by="app, model"), decimals=1, width=75),
+        ),
+    )
+
+
+def _money(t: Thresholds) -> tuple[Panel, ...]:
+    cost = "openrouter_cost_usd_total"
+    today = highest("openrouter_key_usage_daily_usd", by="key")
+    past = highest("openrouter_unaccounted_usage_usd", by="key")
+
+    def usage(period: str) -> str:
+        return highest(f"openrouter_key_usage_{period}_usd", by="key")
+
+    return (
+        lines(
+            "Today's spend: OpenRouter's books and ours",
+            "What the key has spent since midnight UTC by OpenRouter's books, how much of it is on record here, and the"
+            f" rest: spent past the guard. An alert begins at {t.unaccounted_usd:g} USD of the rest.",
+            "currencyUSD",
+            Query(today, "OpenRouter's books"),
+            Query(f"{today} - {past}", "on record here"),
+            Query(f"clamp_min({past}, 0)", "past the guard"),
+            minimum=0,
+            thresholds=steps((t.unaccounted_usd, RED), base="transparent"),
+            fields=(
+                colored("OpenRouter's books", ORANGE),
+                colored("on record here", BLUE),
+                colored("past the guard", RED),
+                Field("OpenRouter's books", {"custom.lineWidth": 4, "custom.fillOpacity": 0}),
+            ),
+            look={"fill": 15},
+        ),
+        stacked(
+            "Cost by app",
+            "Dollars an hour, as OpenRouter reported them with each answer.",
+            "currencyUSD",
+            Query(f"sum by (app) (rate({chosen(cost)}{RATE})) * {HOUR}", "{{app}}"),
+        ),
+        ranked(
+            "Cost by app and model",
+            "Of the range looked at, of those that cost anything. Reckoned from samples: about.",
+            "currencyUSD",
+            now(f"sort_desc({in_range(cost, by='app, model')} > 0)", "{{app}}: {{model}}"),
+            decimals=2,
+            thresholds=steps(base=ORANGE),
+            nothing="Nothing was billed",
+        ),
+        stat(
+            "Spent this week",
+            "What the key has spent since Monday, UTC, by OpenRouter's books.",
+            "currencyUSD",
+            now(usage("weekly"), "{{key}}"),
+            width=6,
+            nothing="unknown",
+        ),
+        stat(
+            "Spent this month",
+            "What the key has spent this UTC month by OpenRouter's books.",
+            "currencyUSD",
+            now(usage("monthly"), "{{key}}"),
+            width=6,
+            nothing="unknown",
+        ),
+        stat(
+            "Spent in the range",
+            "What OpenRouter's books grew by in the range looked at, whoever used the key. From samples: about.",
+            "currencyUSD",
+            now(in_range("openrouter_key_usage_usd_total"), "spent"),
+            width=6,
+            decimals=2,
+            thresholds=steps((ANY, ORANGE)),
+            nothing="unknown",
+        ),
+        stat(
+            "Left of the key's cap",
+            "What the key may still spend.",
+            "currencyUSD",
+            now(highest("openrouter_key_credit_remaining_usd", by="key"), "{{key}}"),
+            width=6,
+            nothing="no cap",
+        ),
+    )
+
+
+def _account(t: Thresholds) -> tuple[Panel, ...]:
+    def of(name: str) -> str:
+        return highest(f"openrouter_account_{name}")
+
+    activity = "activity"
+    tokens = chosen("openrouter_account_activity_tokens")
+    return (
+        stat(
+            "Credits left",
+            "Credits of the account. Below zero, even free models answer 402.",
+            "currencyUSD",
+            now(of("credits_usd"), "{{account}}"),
+            width=4,
+            decimals=2,
+            thresholds=steps((t.account_credits_usd, GREEN), base=RED),
+            nothing="not read",
+        ),
+        stat(
+            "Credits ever used",
+            "What the account has used of its credits, over all its keys.",
+            "currencyUSD",
+            now(of("usage_usd"), "{{account}}"),
+            width=4,
+            decimals=2,
+            nothing="not read",
+        ),
+        stat(
+            "Last whole day",
+            "When the newest whole UTC day began that OpenRouter's activity lists. The figures beside are of that day.",
+            "dateTimeFromNow",
+            now(f"1000 * {of(f'{activity}_day_timestamp_seconds')}", "{{account}}"),
+            width=4,
+            nothing="not read",
+        ),
+        stat(
+            "Requests of that day",
+            "Requests of the account on its last whole day, over all its keys.",
+            "short",
+            now(of(f"{activity}_requests"), "{{account}}"),
+            width=3,
+            decimals=0,
+            nothing="not read",
+        ),
+        stat(
+            "Tokens of that day",
+            "Tokens of the account on its last whole day, over all its keys.",
+            "short",
+            now(f"sum by (account) (max by (account, type) ({tokens}))", "{{account}}"),
+            width=3,
+            decimals=1,
+            nothing="not read",
+        ),
+        stat(
+            "Billed that day",
+            "What OpenRouter billed the account for its last whole day.",
+            "currencyUSD",
+            now(of(f"{activity}_usage_usd"), "{{account}}"),
+            width=3,
+            thresholds=steps((ANY, ORANGE)),
+            nothing="not read",
+        ),
+        stat(
+            "Past the guard that day",
+            "Of that, what is not on record here: spent by whichever key, past the guard.",
+            "currencyUSD",
+            now(f"clamp_min({of(f'{activity}_unaccounted_usage_usd')}, 0)", "{{account}}"),
+            width=3,
+            thresholds=steps((t.unaccounted_usd, RED)),
+            nothing="not read",
+        ),
+    )

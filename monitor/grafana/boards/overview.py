@@ -1,0 +1,318 @@
+"""Is anything costing money, and will the quota last? Then: who uses it, for what, with what success."""
+
+from __future__ import annotations
+
+from monitor.alerting.thresholds import Thresholds
+from monitor.grafana.boards.names import ERRORS, HEALTH, LATENCY, MODELS, OVERVIEW
+from monitor.grafana.panels import GREEN, ORANGE, PURPLE, RED, Board, Kind, Panel, Query, Row, Text, now, steps
+from monitor.grafana.queries import HOUR, RANGE, RATE, chosen, highest, in_range, per_hour, quantile
+from monitor.grafana.shapes import (
+    GAP_MS,
+    GOOD_WHEN_MANY,
+    OUTCOMES,
+    PLAIN,
+    RARE,
+    STATES,
+    Column,
+    colored,
+    dashed,
+    lines,
+    ranked,
+    stacked,
+    stat,
+    table,
+)
+
+USED = highest("openrouter_free_daily_requests_used")
+LIMIT = highest("openrouter_free_daily_requests_limit")
+RESET = highest("openrouter_free_daily_reset_timestamp_seconds")
+ENDS = highest("openrouter_free_daily_exhaustion_timestamp_seconds")
+FIRING = 'count(ALERTS{job=~"$job", alertname=~"OpenRouter.+", alertstate="firing"}) or vector(0)'
+
+ANY = 1e-9
+"""The first step above nothing: any money at all."""
+
+
+def board(t: Thresholds) -> Board:
+    return Board(
+        OVERVIEW,
+        "OpenRouter / Overview and quota",
+        "Is anything costing money, and will the day's free requests last? Days are UTC days.",
+        (
+            Row("Is anything costing money, and will the quota last?", (*_money(t), *_quota(t))),
+            Row("The free requests of the account", _windows(t)),
+            Row("Calls", _calls()),
+            Row("What was refused, what is listed, how long it takes", _details()),
+            Row("Models in use, and the key", (_models(), _key(t))),
+        ),
+        ("app", "model", "key"),
+        ("catalogue",),
+    )
+
+
+def _money(t: Thresholds) -> tuple[Panel, ...]:
+    past_the_guard = f"clamp_min({highest('openrouter_unaccounted_usage_usd', by='key')}, 0)"
+    return (
+        stat(
+            "Spent today",
+            "What the key has spent since midnight UTC by OpenRouter's own books. Any money at all is orange. Unknown"
+            " between midnight and the first read of the key.",
+            "currencyUSD",
+            now(highest("openrouter_key_usage_daily_usd", by="key"), "{{key}}"),
+            thresholds=steps((t.spend_usd + ANY, ORANGE)),
+            look={"fill": "background"},
+            nothing="unknown",
+            link=LATENCY,
+        ),
+        stat(
+            "Past the guard",
+            "Part of today's spend that is not on record here: another program uses the key, or a call went around the"
+            " guard.",
+            "currencyUSD",
+            now(past_the_guard, "{{key}}"),
+            thresholds=steps((t.unaccounted_usd, RED)),
+            look={"fill": "background"},
+            nothing="unknown",
+            link=LATENCY,
+        ),
+        stat(
+            "Non-free calls",
+            "Attempts in the range looked at whose model has a price, or none that is known. Zero where only free"
+            " models are allowed.",
+            "short",
+            now(in_range("openrouter_tier_requests_total", 'tier!="free"'), "calls"),
+            decimals=0,
+            thresholds=steps((0.5, ORANGE)),
+            look={"fill": "background"},
+            link=LATENCY,
+        ),
+    )
+
+
+def _quota(t: Thresholds) -> tuple[Panel, ...]:
+    return (
+        stat(
+            "Quota used",
+            "Part of the UTC day's free requests that is used, of the whole account, by whoever used it.",
+            "percentunit",
+            now(f"{USED} / ({LIMIT} > 0)", "{{account}}"),
+            decimals=0,
+            thresholds=steps((t.quota_warning, ORANGE), (t.quota_critical, RED)),
+            look={"fill": "background"},
+        ),
+        stat(
+            "Lasts the day?",
+            "Yes, or how long before midnight UTC the free requests end at the pace of the day or of its last hour,"
+            " whichever is faster.",
+            "s",
+            now(f"({RESET} - {ENDS}) or 0 * {RESET}", "{{account}}"),
+            decimals=0,
+            thresholds=steps((1, ORANGE), (4 * HOUR, RED)),
+            texts=(Text(0, "yes", GREEN),),
+            look={"fill": "background"},
+        ),
+        stat(
+            "Requests left",
+            "Free requests that are left of the UTC day.",
+            "short",
+            now(f"clamp_min({LIMIT} - {USED}, 0)", "{{account}}"),
+            decimals=0,
+        ),
+        stat(
+            "Resets in",
+            "Time until the day's free requests begin anew, at midnight UTC.",
+            "s",
+            now(f"{RESET} - time()", "{{account}}"),
+            decimals=0,
+        ),
+        stat(
+            "Firing alerts",
+            "Alerts of openrouter-monitor that fire now; none also where Prometheus has no rules of ours.",
+            "short",
+            now(FIRING, "alerts"),
+            decimals=0,
+            thresholds=steps((0.5, RED)),
+            look={"fill": "background"},
+            link=HEALTH,
+        ),
+    )
+
+
+def _windows(t: Thresholds) -> tuple[Panel, ...]:
+    minute = "openrouter_free_minute_requests"
+    sent = f"max by (account) (max_over_time({chosen(f'{minute}_used')}{RATE}))"
+    full = highest(f"{minute}_limit")
+    return (
+        lines(
+            "Free requests of the UTC day",
+            "What is used of the day's free requests, and how much of that did not pass through this ledger. The dashed"
+            f" lines are the limit and where alerts begin: {t.quota_warning:.0%} and {t.quota_critical:.0%} of it.",
+            "short",
+            Query(USED, "used"),
+            Query(highest("openrouter_free_daily_requests_elsewhere"), "of these elsewhere"),
+            Query(f"{t.quota_warning} * {LIMIT}", "warning"),
+            Query(f"{t.quota_critical} * {LIMIT}", "critical"),
+            Query(LIMIT, "limit"),
+            width=14,
+            height=9,
+            decimals=0,
+            fields=(
+                colored("used", "blue"),
+                colored("of these elsewhere", PURPLE),
+                dashed("warning", "yellow"),
+                dashed("critical", ORANGE),
+                dashed("limit"),
+            ),
+            look={"fill": 15},
+        ),
+        lines(
+            "Free requests of a minute",
+            "The most that was sent within 60 seconds from here, of the limit that all apps of the account share. An"
+            f" alert begins at {t.minute_saturation:.0%} of it.",
+            "short",
+            Query(sent, "sent"),
+            Query(f"{t.minute_saturation} * {full}", "warning"),
+            Query(full, "limit"),
+            width=10,
+            height=9,
+            decimals=0,
+            fields=(colored("sent", "blue"), dashed("warning", ORANGE), dashed("limit")),
+            look={"fill": 15},
+        ),
+    )
+
+
+def _calls() -> tuple[Panel, ...]:
+    return (
+        stacked(
+            "Attempts by outcome",
+            "Attempts an hour that left, by how they ended. A retry is an attempt of its own.",
+            "suffix: /h",
+            Query(per_hour("outcome", "openrouter_requests_total"), "{{outcome}}"),
+            width=12,
+            decimals=0,
+            fields=OUTCOMES,
+            link=ERRORS,
+        ),
+        stacked(
+            "Attempts by app",
+            "Attempts an hour that left, by who asked.",
+            "suffix: /h",
+            Query(per_hour("app", "openrouter_requests_total"), "{{app}}"),
+            width=12,
+            decimals=0,
+        ),
+    )
+
+
+def _details() -> tuple[Panel, ...]:
+    duration = "openrouter_request_duration_seconds"
+    return (
+        ranked(
+            "Refused by the guard",
+            "Attempts in the range looked at that never left, by the reason.",
+            "short",
+            now(f"sort_desc({in_range('openrouter_refusals_total', by='reason')} > 0.5)", "{{reason}}"),
+            decimals=0,
+            nothing="Nothing was refused",
+            link=ERRORS,
+        ),
+        Panel(
+            Kind.TIMELINE,
+            "Models in use",
+            "Whether a model that apps use, or that the settings name, is listed, and whether every price of it is"
+            " zero.",
+            "short",
+            (
+                Query(
+                    f"{highest('openrouter_model_available', by='model')}"
+                    f" + {highest('openrouter_model_free', by='model')}",
+                    "{{model}}",
+                ),
+            ),
+            thresholds=PLAIN,
+            texts=tuple(Text(float(value), *told) for value, told in STATES.items()),
+            link=MODELS,
+        ),
+        lines(
+            "Duration of answers",
+            "From sending an attempt to its last byte, of successful ones: 50 and 95 of 100 took no longer.",
+            "s",
+            Query(quantile(0.5, duration, 'outcome="success"'), "p50"),
+            Query(quantile(0.95, duration, 'outcome="success"'), "p95"),
+            every=RARE,
+            look={"span": GAP_MS},
+            link=LATENCY,
+        ),
+    )
+
+
+def _models() -> Panel:
+    all_of, good = (in_range("openrouter_requests_total", *extra, by="model") for extra in ((), ('outcome="success"',)))
+    state = f"{highest('openrouter_model_available', by='model')} + {highest('openrouter_model_free', by='model')}"
+    return table(
+        "Models in use",
+        "The models that apps have called, over the range looked at.",
+        {"model": "Model"},
+        Column("Attempts", f"{all_of} > 0", decimals=0),
+        Column("Now", state, texts=STATES),
+        Column("Succeeded", f"{good} / ({all_of} > 0)", "percentunit", 1, GOOD_WHEN_MANY),
+        Column("429s", in_range("openrouter_rate_limited_total", by="model"), decimals=0),
+        Column("p95", quantile(0.95, "openrouter_request_duration_seconds", by="model", window=RANGE), "s", 1),
+        Column("Tokens", in_range("openrouter_tokens_total", by="model"), decimals=1),
+        Column(
+            "Cost",
+            in_range("openrouter_cost_usd_total", by="model"),
+            "currencyUSD",
+            2,
+            steps((ANY, ORANGE), base="text"),
+        ),
+        width=24,
+        widths={"model": 420},
+    )
+
+
+def _key(t: Thresholds) -> Panel:
+    def of(name: str) -> str:
+        return highest(f"openrouter_key_{name}", by="key")
+
+    info = f"max by (key, is_free_tier, limit_reset) ({chosen('openrouter_key_info')})"
+    return table(
+        "The key",
+        "What OpenRouter last said of the key. Without a cap, its columns are empty.",
+        {"key": "Key", "is_free_tier": "Free tier", "limit_reset": "Cap resets"},
+        Column("Valid", of("valid"), texts={"0": ("no", RED), "1": ("yes", GREEN)}),
+        Column("Day's figures", f"{info} * 0 + on (key) group_left () {_authoritative()}", texts=_TOLD_BY),
+        Column("Cap", of("credit_limit_usd"), "currencyUSD"),
+        Column("Left of it", of("credit_remaining_usd"), "currencyUSD"),
+        Column(
+            "Left, part",
+            f"{of('credit_remaining_usd')} / ({of('credit_limit_usd')} > 0)",
+            "percentunit",
+            0,
+            steps((t.key_credit_left, GREEN), base=RED),
+        ),
+        Column(
+            "Cap begins anew",
+            f"1000 * {of('limit_reset_timestamp_seconds')} or 0 * {of('valid')}",
+            "dateTimeFromNow",
+            texts={"0": ("never", "text")},
+        ),
+        Column(
+            "Expires",
+            f"1000 * {of('expires_timestamp_seconds')} or 0 * {of('valid')}",
+            "dateTimeFromNow",
+            texts={"0": ("never", "text")},
+        ),
+        width=24,
+        height=4,
+    )
+
+
+_TOLD_BY = {"0": ("counted here", "yellow"), "1": ("told by OpenRouter", GREEN)}
+
+
+def _authoritative() -> str:
+    """Whether the account's figures are OpenRouter's; a key's alias is its account's."""
+    told = highest("openrouter_free_daily_quota_authoritative")
+    return f'label_replace({told}, "key", "$1", "account", "(.+)")'
