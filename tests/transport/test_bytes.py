@@ -191,10 +191,12 @@ OWN = chat(provider={"max_price": {"prompt": "1"}})
 def test_a_request_is_sent_byte_for_byte_where_no_belt_is_worn(library, world, serve, guard, fields):
     """Switched off, not enforcing, priced, or the app's own where paid models may leave: the body is the app's."""
     upstream = serve(Reply())
-    body = json.dumps(fields).encode()
+    url, body = f"{upstream.base_url}/chat/completions", json.dumps(fields).encode()
+    with _guarded(library, world, upstream) as before:
+        before.post(url, json=chat())  # fetches the catalogue: without it nothing would be judged free
     with _guarded(library, world, upstream, guard=guard) as client:
-        client.post(f"{upstream.base_url}/chat/completions", content=body)
-    assert upstream.posts[0].body == body
+        client.post(url, content=body)
+    assert [seen.body for seen in upstream.posts[1:]] == [body]
 
 
 @pytest.mark.parametrize("max_price", [True, False])
