@@ -6,12 +6,12 @@ calls on record as with ten million.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
-from monitor.model import Ending, Event, KeyFacts, ModelFacts, Reason, Tier
+from monitor.model import Ending, Event, KeyFacts, ModelFacts, PriceClass, Reason, Tier
 
 R = TypeVar("R")
 
@@ -74,6 +74,23 @@ class Standing(NamedTuple):
     attempts: int | None
     uncounted: int | None
     price: str | None
+
+
+class ModelRecord(NamedTuple):
+    """Our own experience of a model: attempts that say something of it, successes, and their mean time (s)."""
+
+    attempts: int
+    successes: int
+    seconds: float | None
+
+
+class CircuitRow(NamedTuple):
+    """What is kept of a model's circuit; what it means is the policy's to say."""
+
+    failures: int
+    trips: int
+    open_until: float
+    probe_until: float
 
 
 @dataclass(slots=True)
@@ -157,6 +174,13 @@ class Transaction(Protocol):
     def add_snapshot(self, at: float, poller: str, account: str, summary: Mapping[str, object]) -> None: ...
     def pause(self, app: str, at: float, until: float | None, note: str) -> None: ...
     def resume(self, app: str) -> bool: ...
+    def priced_facts(self, prices: Sequence[PriceClass]) -> list[ModelFacts]: ...
+    def model_records(self) -> dict[str, ModelRecord]: ...
+    def circuits(self, account: str) -> dict[str, CircuitRow]: ...
+    def save_circuit(self, account: str, model: str, circuit: CircuitRow) -> None: ...
+    def close_circuit(self, account: str, model: str) -> None: ...
+    def count_in_span(self, account: str, span: int, *, calls: int = 0, retries: int = 0) -> None: ...
+    def counted_in_spans(self, account: str, first: int, last: int) -> tuple[int, int]: ...
 
 
 class Store(Protocol):

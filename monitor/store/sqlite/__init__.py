@@ -12,13 +12,14 @@ from monitor.store.sqlite.calls import CallRows
 from monitor.store.sqlite.changes import ChangeRows
 from monitor.store.sqlite.connection import Connection
 from monitor.store.sqlite.quota import QuotaRows
+from monitor.store.sqlite.routing import RoutingRows
 from monitor.store.sqlite.world import WorldRows
 
 R = TypeVar("R")
 
 
-class SQLiteTransaction(CallRows, ChangeRows, QuotaRows, WorldRows):
-    """Every statement that a transaction of the ledger is made of."""
+class SQLiteTransaction(CallRows, ChangeRows, QuotaRows, WorldRows, RoutingRows):
+    """Every statement that a transaction of the ledger or of the friendly client is made of."""
 
     __slots__ = ()
 

@@ -266,3 +266,58 @@ CREATE TABLE semconv (
     UNIQUE (operation, request_model, response_model, error_type)
 )
 """
+
+
+# The friendly client's: what it has learned of models, how many retries an hour had, answers to be given again, batches.
+CIRCUITS = """
+CREATE TABLE circuits (
+    account TEXT NOT NULL,
+    model TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    trips INTEGER NOT NULL,
+    open_until REAL NOT NULL,
+    probe_until REAL NOT NULL,
+    PRIMARY KEY (account, model)
+) WITHOUT ROWID
+"""
+RETRY_SPANS = """
+CREATE TABLE retry_spans (
+    account TEXT NOT NULL,
+    span INTEGER NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, span)
+) WITHOUT ROWID
+"""
+ANSWERS = """
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY,
+    made_at REAL NOT NULL,
+    until REAL NOT NULL,
+    used_at REAL NOT NULL,
+    size INTEGER NOT NULL,
+    content TEXT NOT NULL
+)
+"""
+# Whose turn it is to go when there are too many, and which have run out.
+ANSWERS_BY_USE = "CREATE INDEX answers_by_use ON answers (used_at)"
+ANSWERS_BY_END = "CREATE INDEX answers_by_end ON answers (until)"
+ANSWERS_SIZE = "INSERT INTO marks VALUES ('answers_size', 0)"
+SAVED = "CREATE TABLE saved (app TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID"
+BATCHES = """
+CREATE TABLE batches (
+    name TEXT PRIMARY KEY,
+    made_at REAL NOT NULL,
+    used_at REAL NOT NULL
+) WITHOUT ROWID
+"""
+BATCH_ITEMS = """
+CREATE TABLE batch_items (
+    batch TEXT NOT NULL,
+    item TEXT NOT NULL,
+    state TEXT NOT NULL,
+    at REAL NOT NULL,
+    content TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (batch, item)
+) WITHOUT ROWID
+"""
