@@ -28,7 +28,7 @@ from monitor.openrouter.max_price import add_max_price
 from monitor.redact import redact
 from monitor.refresh import Fetch, Refresher
 from monitor.store import open_store
-from monitor.store.protocol import Store
+from monitor.store.protocol import Store, Transaction
 from monitor.transport.refusal import Answer, refusal
 from monitor.transport.watch import Watch
 
@@ -47,18 +47,21 @@ class Run:
 
     `undo` is for a shell whose caller goes away while `work` runs, and who will never see what it returned. `at_once`
     does the same without waiting for anybody, or raises StoreUnreachable: for a shell on an event loop to try first.
+    `within` does it inside a transaction that the shell has begun, for one that books several calls in one.
     """
 
     work: Callable[[], Any]
     undo: Callable[[Any], None] | None = None
     at_once: Callable[[], Any] | None = None
+    within: Callable[[Transaction], Any] | None = None
 
 
 @dataclass(slots=True)
 class Sleep:
-    """Wait so many seconds."""
+    """Wait so many seconds, and then ask again, for a window to open: that of the account, or of `model` alone."""
 
     seconds: float
+    model: str = ""
 
 
 @dataclass(slots=True)
@@ -113,11 +116,15 @@ class Guard:
         *,
         clock: Clock | None = None,
         store: Store | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        """`ledger` is for guards that share one; else each has its own, over `store` or the one that the settings name."""
         self.settings = settings if settings is not None else Settings.load()
         self.app = Settings(app=app).app if app is not None else self.settings.app
         self.clock = clock or SystemClock()
-        self.ledger = Ledger(store or open_store(self.settings.store_path), self.settings, self.clock)
+        if ledger is None:
+            ledger = Ledger(store or open_store(self.settings.store_path), self.settings, self.clock)
+        self.ledger = ledger
         self.refresher = Refresher(self.ledger)
         # Unique without asking the system for randomness at each call.
         self._prefix = secrets.token_hex(6)
@@ -176,11 +183,12 @@ class Guard:
         while True:
             patience = Patience(deadline - now(), fetch_catalogue, fetch_key)
             reserve = partial(self.ledger.reserve, ask, patience)
-            decision: Decision = yield Run(reserve, self._unreserve, partial(reserve, block=False))
+            within = partial(self.ledger.reserve_within, ask, patience)
+            decision: Decision = yield Run(reserve, self._unreserve, partial(reserve, block=False), within)
             if not decision.deferred:
                 return _explained(decision, failure)
             if decision.verdict.action is Action.DELAY:
-                yield Sleep(decision.verdict.delay)
+                yield Sleep(decision.verdict.delay, decision.verdict.model or "")
             elif decision.verdict.reason is Reason.DAY_LIMIT:
                 fetch_key = False
                 yield Run(lambda: self._key_now(request, fetch))
