@@ -52,20 +52,22 @@ def add_max_price(body: bytes, prices: Mapping[str, str | int] | None = None, *,
 def _put(text: str, value: str, *, replace: bool) -> str:
     provider = _find(text, _skip(text, 0), "provider")
     if provider.start == provider.end:
-        return _insert(text, provider, f'"provider":{{"max_price":{value}}}')
+        return _insert(text, provider.start, f'"provider":{{"max_price":{value}}}', alone=provider.empty)
     now = _DECODER.raw_decode(text, provider.start)[0]
     if now is None:
         return text[: provider.start] + f'{{"max_price":{value}}}' + text[provider.end :]
     if type(now) is not dict:
         return text
+    if "max_price" not in now:
+        return _insert(text, provider.start + 1, f'"max_price":{value}', alone=not now)
+    if not replace:
+        return text
     own = _find(text, provider.start, "max_price")
-    if own.start == own.end:
-        return _insert(text, own, f'"max_price":{value}')
-    return text[: own.start] + value + text[own.end :] if replace else text
+    return text[: own.start] + value + text[own.end :]
 
 
-def _insert(text: str, place: _Place, member: str) -> str:
-    return text[: place.start] + member + ("" if place.empty else ",") + text[place.start :]
+def _insert(text: str, at: int, member: str, *, alone: bool) -> str:
+    return text[:at] + member + ("" if alone else ",") + text[at:]
 
 
 class _Place(NamedTuple):
