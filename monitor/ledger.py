@@ -46,11 +46,15 @@ class Ask:
 
 @dataclass(slots=True)
 class Patience:
-    """What the caller would still do rather than be refused: wait `seconds`, or fetch what is missing."""
+    """What the caller would still do rather than be refused: wait `seconds`, or fetch what is missing.
+
+    Without `cooldowns` it does not wait for a model that cools down, for it would rather ask another one.
+    """
 
     seconds: float = 0.0
     fetch_catalogue: bool = False
     fetch_key: bool = False
+    cooldowns: bool = True
 
 
 @dataclass(slots=True)
@@ -250,7 +254,8 @@ class Ledger:
         if self.settings.guard.mode is not Mode.ENFORCE:
             return False  # it will pass at once; only what it passes as depends on the catalogue
         if verdict.action is Action.DELAY:
-            return verdict.delay <= patience.seconds
+            of_model = verdict.reason is Reason.COOLDOWN and verdict.model is not None
+            return verdict.delay <= patience.seconds and (patience.cooldowns or not of_model)
         if verdict.reason in BUDGET_REASONS and books.balances.catalogue_age is None:
             return patience.fetch_catalogue  # the worst case may only be unknown because no price is
         if verdict.reason is Reason.DAY_LIMIT and patience.fetch_key:

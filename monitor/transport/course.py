@@ -37,6 +37,8 @@ REFRESH_PAUSE_SECONDS = 5.0
 """Between two background refreshes that one client starts, whatever becomes of them."""
 
 RETRY_HEADER = "x-stainless-retry-count"
+TAG = "openrouter_monitor"
+"""The extension of a request that holds a `CallTag`."""
 
 log = logging.getLogger("monitor.transport")
 
@@ -79,6 +81,20 @@ class Head:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class CallTag:
+    """What a client of our own says of an attempt, as an extension of the request, which never leaves this process.
+
+    `wait` is how many seconds it would queue, instead of `guard.wait`; with `cooldowns` also for a model that cools
+    down, where another client would rather ask another model.
+    """
+
+    call_id: str
+    attempt: int
+    wait: float
+    cooldowns: bool = True
+
+
 @dataclass(slots=True)
 class Request:
     """What the course knows of a request. Header names are lower case; `body` is read only when it must be."""
@@ -87,6 +103,7 @@ class Request:
     url: str
     headers: Mapping[str, str]
     body: Callable[[], bytes]
+    tag: CallTag | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +177,7 @@ class Guard:
             intent = read_intent(endpoint, request.headers, body)
             if target.unvouched:
                 intent = replace(intent, unvouched=target.unvouched)
-        ask = Ask(intent, self.app, *self._call_of(request.headers, body))
+        ask = Ask(intent, self.app, *self._call_of(request, body))
         try:
             decision = yield from self._reserve(ask, request, shell.fetch)
         except StoreError as exc:
@@ -178,10 +195,12 @@ class Guard:
     def _reserve(self, ask: Ask, request: Request, fetch: Fetch) -> Generator[Effect, Any, Decision]:
         """Reserve, with patience: fetch what is missing once, and queue for a slot while `guard.wait` allows."""
         now = self.clock.monotonic
-        deadline = now() + self.settings.guard.wait
+        tag = request.tag
+        deadline = now() + (self.settings.guard.wait if tag is None else tag.wait)
+        cooldowns = tag is None or tag.cooldowns
         fetch_catalogue, fetch_key, failure = True, True, ""
         while True:
-            patience = Patience(deadline - now(), fetch_catalogue, fetch_key)
+            patience = Patience(deadline - now(), fetch_catalogue, fetch_key, cooldowns)
             reserve = partial(self.ledger.reserve, ask, patience)
             within = partial(self.ledger.reserve_within, ask, patience)
             decision: Decision = yield Run(reserve, self._unreserve, partial(reserve, block=False), within)
@@ -222,12 +241,14 @@ class Guard:
         reader = AnswerReader(intent.endpoint, head.status, head.headers, keep_text=guard.log_bodies)
         return Watch(self.ledger, hold, reader, started)
 
-    def _call_of(self, headers: Mapping[str, str], body: bytes) -> tuple[str, int]:
+    def _call_of(self, request: Request, body: bytes) -> tuple[str, int]:
         """The id of the call that this attempt belongs to, and the attempt's number.
 
         SDKs that retry send the same body with a count, and no id of their own.
         """
-        retries = headers.get(RETRY_HEADER, "0")
+        if request.tag is not None:
+            return request.tag.call_id, request.tag.attempt
+        retries = request.headers.get(RETRY_HEADER, "0")
         attempt = int(retries) + 1 if retries.isdecimal() and len(retries) < 4 else 1
         key = hash(body)
         call_id = self._calls.get(key) if attempt > 1 else None

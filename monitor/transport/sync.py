@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from monitor.config import Settings
 from monitor.refresh import Fetched
-from monitor.transport.course import Effect, Guard, Head, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import TAG, CallTag, Effect, Guard, Head, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import lower_case, without_encoding
 from monitor.transport.refusal import Answer
 from monitor.transport.watch import Watch
@@ -141,8 +141,12 @@ def never_sent_types(library: ModuleType) -> tuple[type[BaseException], ...]:
 
 def as_seen(request: Any, body: Callable[[], bytes]) -> Request:
     """A request of httpx or httpx2 as the course knows it."""
-    url = str(request.url) if "target" not in request.extensions else _sent_to(request)
-    return Request(request.method, url, lower_case(request.headers.raw), body)
+    extensions = request.extensions
+    url = str(request.url) if "target" not in extensions else _sent_to(request)
+    tag = extensions.get(TAG)
+    return Request(
+        request.method, url, lower_case(request.headers.raw), body, tag if isinstance(tag, CallTag) else None
+    )
 
 
 def _sent_to(request: Any) -> str:

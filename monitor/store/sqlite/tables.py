@@ -268,7 +268,7 @@ CREATE TABLE semconv (
 """
 
 
-# The friendly client's: what it has learned of models, how many retries an hour had, answers to be given again, batches.
+# The friendly client's: what it learned of models, the retries of an hour, answers to be given again, batches.
 CIRCUITS = """
 CREATE TABLE circuits (
     account TEXT NOT NULL,
