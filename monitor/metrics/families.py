@@ -32,6 +32,7 @@ CHANGES = {
     Change.MISSING: "missing",
     Change.RETURNED: "returned",
     Change.REPRICED: "price",
+    Change.CONTEXT_CHANGED: "context",
     Change.NO_LONGER_FREE: "free_removed",
     Change.FREE_AGAIN: "free_again",
     Change.EXPIRING: "expiring",

@@ -1,4 +1,4 @@
-"""Expiries that draw near, and aliases that move."""
+"""Expiries that draw near, aliases that move, contexts that grow and shrink."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from monitor.model import PriceClass
 from tests.fakes.builders import NOON, facts
-from tests.policy.changes_kit import AT_THE_BOUND, DAY, EDGE, HOUR, Watch, free
+from tests.policy.changes_kit import AT_THE_BOUND, DAY, EDGE, HOUR, Watch, free, others, paid
 
 # Expiring
 
@@ -112,3 +112,53 @@ def test_a_target_that_is_not_listed_says_nothing(clock):
     assert watch.stay(aimed, until=3 * HOUR) == []
     assert watch.stay(bare, until=3 * HOUR) == []
     assert watch.stay(aimed, until=3 * HOUR) == []
+
+
+# The length of the context
+
+
+@AT_THE_BOUND
+def test_a_context_has_changed_after_65_minutes(clock, off, told):
+    """To the length that was seen at every poll since."""
+    old, new = paid(context_length=8192), paid(context_length=4096)
+    watch = Watch(clock, old)
+    assert watch.poll(new) == []
+    assert watch.poll(new, after=EDGE + off) == (["model_context_changed"] if told else [])
+    assert [(event.before, event.after) for event in watch.events] == [("8192", "4096")] * told
+
+
+def test_lengths_that_alternate_are_not_believed(clock):
+    """Edges serve copies of two ages in turns."""
+    old, new = paid(context_length=8192), paid(context_length=4096)
+    watch = Watch(clock, old)
+    for _ in range(20):
+        watch.poll(new)
+        watch.poll(old)
+    assert watch.events == []
+
+
+def test_an_absence_makes_the_wait_for_a_length_begin_again(clock):
+    """What was not seen at every poll is not sure."""
+    old, new = paid(context_length=8192), paid(context_length=4096)
+    watch = Watch(clock, old, *others())
+    watch.poll(new, *others())
+    watch.poll(*others())
+    assert watch.poll(new, *others(), after=EDGE) == []
+    assert watch.poll(new, *others(), after=EDGE) == ["model_context_changed"]
+
+
+def test_a_length_that_is_not_listed_says_nothing(clock):
+    """Nor does one that is listed for the first time, nor the first look after lengths were not looked at."""
+    bare, long = paid(context_length=None), paid(context_length=8192)
+    watch = Watch(clock, bare)
+    for model in (long, bare, long):
+        assert watch.stay(model, until=3 * HOUR) == []
+
+
+def test_a_length_that_nobody_would_call_another_is_no_news(clock):
+    """131072 and 131000 are the same; what differs by one percent from the length that was told last is not."""
+    watch = Watch(clock, paid(context_length=131_072))
+    assert watch.stay(paid(context_length=131_000), until=3 * HOUR) == []
+    assert watch.stay(paid(context_length=130_000), until=3 * HOUR) == []
+    assert watch.stay(paid(context_length=129_000), until=3 * HOUR) == ["model_context_changed"]
+    assert watch.events[0].before == "131072"

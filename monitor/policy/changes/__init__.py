@@ -10,6 +10,7 @@ The guard knows nothing of this: it judges by the newest catalogue alone, at onc
 | `model_no_longer_free` | at once, for it is about money | a second time, until free again is told |
 | `model_free_again` | after 65 min free | while free and paid alternate |
 | `model_repriced` | after 2 h at the new price; 65 min if that is zero | A-B-A; under 1 % from what was told last |
+| `model_context_changed` | after 65 min with the new length | A-B-A; under 1 %; one where none was listed |
 | `model_added` | at a second sight, 5 min after the first or more | a single sight in 24 h |
 | `model_missing` | after 9 min of absence: of a free or watched model, | within 65 min of its first sight |
 |                 | or of whichever, when five or more vanish together | |

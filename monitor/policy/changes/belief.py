@@ -30,7 +30,7 @@ class PriceDoubt(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """The same for a date or an alias' target."""
+    """The same for a date, an alias' target, or a context's length."""
 
     value: str | None
     since: float
@@ -57,11 +57,19 @@ class Belief(NamedTuple):
     warned: int = 0
     alias: str | None = None
     alias_doubt: Doubt | None = None
+    context: int | None = None
+    context_doubt: Doubt | None = None
 
 
 def first_belief(facts: ModelFacts) -> Belief:
     """Of a model that the first catalogue lists: it is so, and no news."""
-    return Belief(Presence.LISTED, price_of(facts), expires=facts.expires, alias=facts.alias_target)
+    return Belief(
+        Presence.LISTED,
+        price_of(facts),
+        expires=facts.expires,
+        alias=facts.alias_target,
+        context=facts.context_length,
+    )
 
 
 def new_belief(facts: ModelFacts, now: float) -> Belief:
@@ -91,7 +99,7 @@ def from_text(text: str) -> Belief | None:
         if "price_doubt" in told:
             price, since = told["price_doubt"]
             told["price_doubt"] = PriceDoubt(_price(price), float(since))
-        for name in ("expires_doubt", "alias_doubt"):
+        for name in ("expires_doubt", "alias_doubt", "context_doubt"):
             if name in told:
                 told[name] = Doubt(*told[name])
         return Belief(**told)

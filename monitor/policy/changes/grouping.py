@@ -23,6 +23,7 @@ class Kind(StrEnum):
     REMOVED = "model_removed"
     EXPIRING = "model_expiring"
     REPRICED = "model_repriced"
+    CONTEXT_CHANGED = "model_context_changed"
     FREE_AGAIN = "model_free_again"
     RETURNED = "model_returned"
     ADDED = "model_added"

@@ -10,7 +10,7 @@ from monitor.clock import DAY, MINUTE, iso
 from monitor.model import Event, ModelFacts
 from monitor.policy.changes.belief import Belief, Doubt, Presence, PriceDoubt, new_belief
 from monitor.policy.changes.grouping import GROUP, Kind, grouped, matches
-from monitor.policy.changes.prices import is_free, price_of, price_text, same_price
+from monitor.policy.changes.prices import is_free, price_of, price_text, same_figure, same_price
 
 EDGE_SECONDS = 65 * MINUTE
 ADDED_SECONDS = 5 * MINUTE
@@ -79,6 +79,7 @@ class _Poll:
         belief = self._present(belief, facts)
         belief = self._price(belief, facts)
         belief = self._alias(belief, facts)
+        belief = self._context(belief, facts)
         return self._expiry(belief, facts)
 
     def _seen_again(self, belief: Belief, facts: ModelFacts) -> Belief:
@@ -135,6 +136,19 @@ class _Poll:
             return belief
         return belief._replace(alias=alias, alias_doubt=doubt)
 
+    def _context(self, belief: Belief, facts: ModelFacts) -> Belief:
+        length, believed = facts.context_length, belief.context
+        if length is None or believed is None:
+            # Beliefs of before lengths were looked at have none; one that is not listed any more says nothing.
+            return belief if length is None else belief._replace(context=length)
+        if same_figure(believed, length):
+            return belief if belief.context_doubt is None else belief._replace(context_doubt=None)
+        settled, doubt = self._settled(str(believed), belief.context_doubt, str(length))
+        if settled == str(believed):
+            return belief if doubt is belief.context_doubt else belief._replace(context_doubt=doubt)
+        self.tell(Kind.CONTEXT_CHANGED, facts.id, str(believed), settled, "tokens that it takes at once")
+        return belief._replace(context=length, context_doubt=None)
+
     def _expiry(self, belief: Belief, facts: ModelFacts) -> Belief:
         expires, doubt = self._settled(belief.expires, belief.expires_doubt, facts.expires)
         if expires != belief.expires:
@@ -166,8 +180,8 @@ class _Poll:
     # The catalogue does not list it
 
     def unseen(self, name: str, belief: Belief) -> Belief | None:
-        if belief.price_doubt or belief.expires_doubt or belief.alias_doubt:
-            belief = belief._replace(price_doubt=None, expires_doubt=None, alias_doubt=None)
+        if belief.price_doubt or belief.expires_doubt or belief.alias_doubt or belief.context_doubt:
+            belief = belief._replace(price_doubt=None, expires_doubt=None, alias_doubt=None, context_doubt=None)
         match belief.presence:
             case Presence.NEW:
                 return None if self.waited(belief.since) >= REMOVED_SECONDS else belief

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from monitor.model import ModelFacts, PriceClass
 
 JITTER = 0.01
-"""A relative difference below which two prices are the same."""
+"""A relative difference below which two figures are the same."""
 
 FREE = "free"
 """How the price of a free model is told."""
@@ -37,10 +37,11 @@ def same_price(one: Price, other: Price) -> bool:
     if one == other or (is_free(one) and is_free(other)):
         return True
     # For what is routed or cannot be read, the figures beside it say nothing.
-    return one.kind is other.kind and (one.kind is not PriceClass.PAID or all(map(_same, one[1:], other[1:])))
+    return one.kind is other.kind and (one.kind is not PriceClass.PAID or all(map(same_figure, one[1:], other[1:])))
 
 
-def _same(one: float | None, other: float | None) -> bool:
+def same_figure(one: float | None, other: float | None) -> bool:
+    """Whether two figures differ by less than `JITTER`."""
     # A key that is not listed and one at zero cost the same; the zero `request` came and went by the era.
     one, other = one or 0.0, other or 0.0
     return abs(one - other) < JITTER * max(abs(one), abs(other)) or one == other
