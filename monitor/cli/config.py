@@ -105,7 +105,8 @@ def _flat(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{name}.")
         elif isinstance(value, Mapping):
             for key, each in value.items():
-                yield from _flat(each, f"{name}.{key}.")
+                nested = dataclasses.is_dataclass(each)
+                yield from _flat(each, f"{name}.{key}.") if nested else [(f"{name}.{key}", each)]
         else:
             yield name, value
 

@@ -26,6 +26,8 @@ TOP_LEVEL = {
     "account": "Whose quota it is. Keys of one OpenRouter account share it.",
     "api_key": "The API key. Better OPENROUTER_API_KEY, or a file of its own:",
     "api_key_file": "A file that holds the API key on one line.",
+    "api_key_keyring": "The service under which the system's keyring has it, for the account; needs the extra keyring.",
+    "routing": "Models that you prefer, by task, best first: ids or globs. The catalogue still says which are free.",
     "management_key": "A management key, with which the daemon reads credits and activity, and nothing else.",
     "management_key_file": "A file that holds it on one line.",
 }
@@ -50,6 +52,12 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "per_call_usd": "Dollars that one call may cost at worst. Only where paid models are allowed.",
         "per_day_usd": "Dollars a UTC day.",
         "per_month_usd": "Dollars a UTC month.",
+    },
+    "client": {
+        "attempts": "Attempts that the friendly client makes of one call at most.",
+        "retry_share": "Retries an hour that it may make, for each call of that hour; ten are always allowed.",
+        "wait": "Seconds that a call of it may wait for its turn and between attempts.",
+        "cache_bytes": "The size of all answers that it keeps to give them again.",
     },
     "poll": {
         "models_seconds": "Seconds between two looks at the catalogue.",
@@ -84,9 +92,14 @@ APP_WORDS = {
     "per_day": "Free requests a day that this app may make at most.",
     "priority": "Who waits for a slot first: the higher.",
     "token": "What names this app to the proxy.",
+    "cache": "How long the friendly client may give it an answer again.",
 }
 _AUTO = {("quota", "per_day"): '"auto"'}
-_EXAMPLES = {"store": '"/var/lib/openrouter-monitor/monitor.db"'}
+_EXAMPLES = {
+    "store": '"/var/lib/openrouter-monitor/monitor.db"',
+    "routing": '{ code = ["qwen/*coder*:free"], general = [] }',
+    "cache": '"1d"',
+}
 
 
 def text() -> str:

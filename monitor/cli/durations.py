@@ -1,31 +1,14 @@
-"""Spans of time as people write them: `30d`, `12h`, `1h30m`, `45s`; and instants, as a span ago or a date."""
+"""Spans and instants as values of options; an instant is a span ago, or a date."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-_UNITS = {"w": 604_800.0, "d": 86_400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[wdhms])\s*")
-_EXPECTED = "expected a span such as 30d, 12h, 1h30m or 45s"
-
-
-def parse_duration(text: str) -> float:
-    """Seconds. Raises ValueError saying what would be right."""
-    rest, seconds = text.strip().lower(), 0.0
-    if not rest:
-        raise ValueError(_EXPECTED)
-    while rest:
-        part = _PART.match(rest)
-        if part is None:
-            raise ValueError(f"{_EXPECTED}, not {text!r}")
-        seconds += float(part[1]) * _UNITS[part[2]]
-        rest = rest[part.end() :]
-    return seconds
+from monitor.config.durations import parse_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from monitor.redact import Secret, redact
 
 E = TypeVar("E", bound=StrEnum)
 _APP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}")
+_TASK = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 def text(value: Any) -> str:
@@ -34,6 +35,13 @@ def app_name(value: Any) -> str:
     """An app's or account's name: bounded, so that it can be a label and a part of a page's address."""
     if not isinstance(value, str) or not _APP.fullmatch(value):
         raise ValueError(f"expected a name of 1 to 64 letters, digits and . _ : @ / -, not {_what(value)}")
+    return value
+
+
+def task_name(value: Any) -> str:
+    """What a model is wanted for: a word of the router's, or one of the user's own."""
+    if not isinstance(value, str) or not _TASK.fullmatch(value):
+        raise ValueError(f"expected a task's name in small letters, not {_what(value)}")
     return value
 
 

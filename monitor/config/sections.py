@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from monitor.config import parsing as parse
+from monitor.config.durations import seconds_of
 from monitor.errors import ConfigError
 from monitor.model import Allow, Mode
 from monitor.redact import Secret
@@ -75,7 +76,8 @@ class BudgetSettings(Section):
 class AppSettings(Section):
     """One app: `share` of the day's free quota (0 to 1) that is kept for it, `per_day` its own ceiling in requests.
 
-    `priority` orders apps that wait for a minute slot (higher first), `token` names the app to the proxy.
+    `priority` orders apps that wait for a minute slot (higher first), `token` names the app to the proxy. `cache` is
+    how long (seconds) the friendly client may give an answer again; None: never, unless a call asks for it.
     """
 
     section = "apps.*"
@@ -83,6 +85,21 @@ class AppSettings(Section):
     per_day: int | None = setting(None, parse.optional(parse.integer(minimum=0)))
     priority: int = setting(0, parse.integer())
     token: Secret | None = setting(None, parse.optional(parse.secret))
+    cache: float | None = setting(None, parse.optional(seconds_of))
+
+
+@dataclass(frozen=True)
+class ClientSettings(Section):
+    """The friendly client: `attempts` a call at most, `retry_share` retries an hour for each call of it.
+
+    `wait` is how long (seconds) a call may wait for its turn and between attempts; `cache_bytes` bounds kept answers.
+    """
+
+    section = "client"
+    attempts: int = setting(4, parse.integer(minimum=1, maximum=20))
+    retry_share: float = setting(0.5, parse.number(minimum=0, maximum=10))
+    wait: float = setting(120.0, parse.number(minimum=0))
+    cache_bytes: int = setting(64 * 1024 * 1024, parse.integer(minimum=0))
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,13 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from monitor.config import parsing as parse
+from monitor.config.dotenv import KEY_NAME, with_env_file
+from monitor.config.keyrings import key_from_keyring
 from monitor.config.sections import (
     AlertSettings,
     AppSettings,
     BudgetSettings,
+    ClientSettings,
     GuardSettings,
     MetricsSettings,
     PollSettings,
@@ -47,6 +50,7 @@ SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
         "guard": GuardSettings,
         "quota": QuotaSettings,
         "budget": BudgetSettings,
+        "client": ClientSettings,
         "poll": PollSettings,
         "metrics": MetricsSettings,
         "retention": RetentionSettings,
@@ -68,11 +72,14 @@ class Settings(Section):
     account: str = setting("default", parse.app_name)
     api_key: Secret | None = setting(None, parse.optional(parse.secret))
     api_key_file: str | None = setting(None, parse.optional(parse.text))
+    api_key_keyring: str | None = setting(None, parse.optional(parse.text))
     management_key: Secret | None = setting(None, parse.optional(parse.secret))
     management_key_file: str | None = setting(None, parse.optional(parse.text))
     guard: GuardSettings = field(default_factory=GuardSettings)
     quota: QuotaSettings = field(default_factory=QuotaSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+    client: ClientSettings = field(default_factory=ClientSettings)
+    routing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     apps: Mapping[str, AppSettings] = field(default_factory=dict)
     poll: PollSettings = field(default_factory=PollSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -86,6 +93,7 @@ class Settings(Section):
             object.__setattr__(self, name, _as_section(section, getattr(self, name), name))
         apps = _as_apps(self.apps)
         object.__setattr__(self, "apps", MappingProxyType(apps))
+        object.__setattr__(self, "routing", MappingProxyType(_as_routing(self.routing)))
         total = sum(app.share for app in apps.values())
         if total > 1 + 1e-9:
             raise ConfigError(
@@ -99,8 +107,11 @@ class Settings(Section):
         return self.store or str(default_store_path())
 
     def key(self) -> Secret | None:
-        """The API key, from the settings or the key file. Raises ConfigError when the file cannot be read."""
-        return _key(self.api_key, self.api_key_file, "api_key_file", "set OPENROUTER_API_KEY")
+        """The API key, from the settings, the key file or the keyring. Raises ConfigError when that cannot be read."""
+        found = _key(self.api_key, self.api_key_file, "api_key_file", "set OPENROUTER_API_KEY")
+        if found is None and self.api_key_keyring is not None:
+            return key_from_keyring(self.api_key_keyring, self.account)
+        return found
 
     def key_to_manage(self) -> Secret | None:
         """The management key, which the daemon alone uses, to read credits and activity. Raises as `key` does."""
@@ -114,12 +125,16 @@ class Settings(Section):
         *,
         environ: Mapping[str, str] | None = None,
         flags: Mapping[str, Any] | None = None,
+        env_file: str | os.PathLike[str] | None = None,
     ) -> Settings:
         """Read the settings file, then the environment, then `flags` (nested like the file), each over the last.
 
-        Raises ConfigError when a name is unknown, a value is wrong, or a file that was named does not exist.
+        `env_file` names a `.env` file to take for a part of the environment, which itself is stronger; none is read
+        otherwise. Raises ConfigError when a name is unknown, a value is wrong, or a file that was named does not exist.
         """
         env = os.environ if environ is None else environ
+        if env_file is not None:
+            env = with_env_file(env, env_file, ENV_PREFIX)
         named = config or env.get(ENV_PREFIX + "CONFIG")
         values = _read_file(Path(named), required=True) if named else _read_file(default_config_path())
         _merge(values, _from_environment(env))
@@ -183,6 +198,18 @@ def _as_apps(apps: Any) -> dict[str, AppSettings]:
     return found
 
 
+def _as_routing(table: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(table, Mapping):
+        raise ConfigError("the setting routing is wrong: expected a table of tasks, each a list of models.")
+    found = {}
+    for task, models in table.items():
+        try:
+            found[parse.task_name(task)] = parse.strings(models)
+        except ValueError as exc:
+            raise ConfigError(f"the setting routing.{redact(str(task), limit=40)} is wrong: {exc}.") from None
+    return found
+
+
 def _as_section(section: type[_T], value: Any, name: str) -> _T:
     if isinstance(value, section):
         return value
@@ -228,7 +255,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
                 if not isinstance(place, dict):
                     raise ConfigError(f"the environment variable {name} contradicts another of the same section.")
             place[path[-1]] = value
-    if key := env.get("OPENROUTER_API_KEY"):
+    if key := env.get(KEY_NAME):
         found.setdefault("api_key", key)
     return found
 
