@@ -7,28 +7,40 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from monitor.clock import Clock
 from monitor.config import Settings
-from monitor.errors import MonitorError, StoreError
-from monitor.fetching import LoopFetch, session
-from monitor.ledger import Ledger
+from monitor.errors import ConfigError, MonitorError, StoreError
+from monitor.fetching import LoopFetch, session, ssl_context
 from monitor.metrics.collector import StoreCollector, name_apps, registry
 from monitor.metrics.polls import Polls
 from monitor.poller.jobs import jobs
 from monitor.poller.scheduler import Scheduler
+from monitor.proxy.callers import Callers
+from monitor.proxy.connections import KEEP_ALIVE_SECONDS, Connections, allowed_files
+from monitor.proxy.desk import Desk
+from monitor.proxy.doors import certificate, lead
+from monitor.proxy.front import Proxy
+from monitor.proxy.upstream import Upstream
 from monitor.store import SQLiteStore, open_store
 from monitor.web.access import Access
 from monitor.web.app import Pages
 
 READERS = 2
 """Threads that read the store for pages: more would only wait for each other."""
+
+BACKLOG = 1024
+PAGE_SECONDS = 5.0
+"""How long a page that is being answered may take when the daemon ends."""
+
+KEY_FILE_SECONDS = 15.0
+"""How often the file of the API key is read again."""
 
 CUT_SHORT = 1
 """Exit code when a second signal cuts the orderly end."""
@@ -56,6 +68,7 @@ class Daemon:
         self.clock = clock
         self._ready = ready
         self._access = Access(settings.listen, settings.proxy.token)
+        self._certificate = certificate(settings)
 
     def __repr__(self) -> str:
         return f"<Daemon at {self.settings.listen}>"
@@ -75,32 +88,84 @@ class Daemon:
 
     async def _serve(self, listening: socket.socket, store: SQLiteStore) -> None:
         stop = _stop_signal()
-        ledger = Ledger(store, self.settings, self.clock)
-        polls = Polls({})
+        desk, polls = Desk(store, self.settings, self.clock), Polls({})
         async with AsyncExitStack() as ending:
             workers = ThreadPoolExecutor(READERS, thread_name_prefix="monitor-read")
             ending.callback(workers.shutdown)
-            collector = StoreCollector(self.settings, self.clock, polls)
-            pages = Pages(self.settings, self.clock, registry(collector), self._access, workers)
-            runner = web.AppRunner(
-                pages.app(), access_log=None, handle_signals=False, shutdown_timeout=self.settings.proxy.drain_seconds
-            )
-            await runner.setup()
-            ending.push_async_callback(runner.cleanup)
-            await web.SockSite(runner, listening, backlog=128).start()
-
             client = await ending.enter_async_context(session(self.settings.base_url))
             fetch = LoopFetch(client, asyncio.get_running_loop())
-            scheduler = Scheduler(jobs(ledger, store, fetch, polls), self.clock, polls)
+            proxy = await self._proxy(desk, fetch, ending)
+            collector = StoreCollector(self.settings, self.clock, polls, proxy.figures)
+            pages = Pages(self.settings, self.clock, registry(collector), self._access, workers)
+            await self._listen(pages.app(), proxy, listening, ending)
+            scheduler = Scheduler(jobs(desk, store, fetch, polls), self.clock, polls)
             scheduler.start()
-            ending.push_async_callback(asyncio.to_thread, ledger.write_left_over)
+            ending.push_async_callback(asyncio.to_thread, desk.write_left_over)
             ending.push_async_callback(asyncio.to_thread, scheduler.stop)
             ending.callback(fetch.stop)
-            running = Running(url_of(listening), self.settings.store_path, self.settings.base_url)
+            # First of all at the end, while everything else still works: pages are answered meanwhile.
+            ending.push_async_callback(proxy.drain, self.settings.proxy.drain_seconds)
+            url = url_of(listening, "http" if self._certificate is None else "https")
+            running = Running(url, self.settings.store_path, self.settings.base_url)
             log.info("listening at %s; store %s; upstream %s", *running)
             self._ready(running)
             await stop.wait()
-            log.info("stopping: no new polls, open requests are finished")
+            log.info("stopping: no new calls, those under way may end within %g s", self.settings.proxy.drain_seconds)
+
+    async def _proxy(self, desk: Desk, fetch: LoopFetch, ending: AsyncExitStack) -> Proxy:
+        settings = self.settings
+        desk.open()
+        tls = ssl_context() if settings.base_url.startswith("https:") else None
+        upstream = await ending.enter_async_context(Upstream(settings.base_url, tls))
+        proxy = Proxy(settings, self.clock, desk, upstream, Callers(settings, self._access.misdirected), fetch)
+        proxy.know_key(await asyncio.to_thread(self._key))
+        if settings.api_key is None and settings.api_key_file is not None:
+            _until_the_end(self._follow_key(proxy), ending)
+        return proxy
+
+    async def _listen(
+        self, pages: web.Application, proxy: Proxy, listening: socket.socket, ending: AsyncExitStack
+    ) -> None:
+        """Answer on the socket. A caller that goes away ends what was done for it."""
+        runner = web.AppRunner(
+            pages,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=PAGE_SECONDS,
+            handler_cancellation=True,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            auto_decompress=False,
+        )
+        await runner.setup()
+        ending.push_async_callback(runner.cleanup)
+        assert runner.server is not None
+        connections = Connections(runner.server, allowed_files(self.settings.proxy.max_connections), self.clock)
+        proxy.figures.connections = connections.__len__
+        lead(runner.server, proxy, connections)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(connections, sock=listening, backlog=BACKLOG, ssl=self._certificate)
+        ending.callback(server.close)
+        _until_the_end(connections.watch(), ending)
+
+    def _key(self) -> str | None:
+        try:
+            key = self.settings.key()
+        except ConfigError as exc:
+            log.warning("%s", exc)
+            return None
+        return key.reveal() if key else None
+
+    async def _follow_key(self, proxy: Proxy) -> None:
+        """A key file may be filled, or changed, while the daemon runs."""
+        while True:
+            await asyncio.sleep(KEY_FILE_SECONDS)
+            proxy.know_key(await asyncio.to_thread(self._key))
+
+
+def _until_the_end(work: Coroutine[Any, Any, None], ending: AsyncExitStack) -> None:
+    """Run it as a task that the end cancels."""
+    task = asyncio.create_task(work)
+    ending.callback(task.cancel)
 
 
 def bind(access: Access) -> socket.socket:
@@ -115,9 +180,9 @@ def bind(access: Access) -> socket.socket:
         ) from None
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _stop_signal() -> asyncio.Event:

@@ -84,7 +84,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "proxy": {
         "token": "What clients of the proxy must show; needed beyond loopback.",
         "max_body_bytes": "The largest request.",
+        "max_connections": "Connections at once; one more is turned away.",
         "drain_seconds": "Seconds that open streams may finish at shutdown.",
+        "models": "all; allowed: leave out of the list of models those that would be refused.",
+        "tls_cert": "A certificate chain in PEM, to serve https.",
+        "tls_key": "Its private key, where the file of the certificate does not hold it.",
     },
 }
 APP_WORDS = {

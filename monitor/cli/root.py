@@ -17,7 +17,7 @@ from monitor.errors import ConfigError, GuardRefused, MonitorError
 from monitor.redact import redact
 
 COMMANDS = {
-    "serve": "Run the daemon: poll, watch the quota, answer metrics and status.",
+    "serve": "Run the daemon: the guarding proxy, polls, metrics and status.",
     "status": "How things stand: quota, apps, key, spend, catalogue.",
     "calls": "The log of calls, newest first.",
     "models": "The catalogue: which models are free.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.daemon import Running
 
 WHERE = (
+    ("/api/v1", "the guarded API: give it to your apps as base_url"),
     ("/", "what runs here"),
     ("/api/status", "how things stand, as JSON"),
     ("/metrics", "for Prometheus"),
@@ -30,7 +31,7 @@ ARENA_MAX, MMAP_THRESHOLD = -8, -3
 @click.option("--log-json", is_flag=True, help="Log in JSON, one object a line.")
 @passes_invocation
 def serve(run: Invocation, listen: str | None, log_json: bool) -> None:
-    """Run the daemon: poll, watch the quota, answer metrics and status.
+    """Run the daemon: the guarding proxy, polls, metrics and status.
 
     It listens on this machine only, unless told otherwise; then it needs proxy.token. The log goes to stderr. SIGTERM
     or Ctrl-C ends it in order, a second one at once.

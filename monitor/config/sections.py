@@ -146,9 +146,16 @@ class AlertSettings(Section):
 
 @dataclass(frozen=True)
 class ProxySettings(Section):
-    """The proxy of the daemon; `drain_seconds` is how long open streams may finish at shutdown."""
+    """The proxy of the daemon; `drain_seconds` is how long open streams may finish at shutdown.
+
+    `models` = "allowed" leaves models that the policy refuses out of the list. `tls_cert`, `tls_key`: files in PEM.
+    """
 
     section = "proxy"
     token: Secret | None = setting(None, parse.optional(parse.secret))
     max_body_bytes: int = setting(32 * 1024 * 1024, parse.integer(minimum=1024))
+    max_connections: int = setting(2048, parse.integer(minimum=16))
     drain_seconds: float = setting(30.0, parse.number(minimum=0))
+    models: str = setting("all", parse.choice("all", "allowed"))
+    tls_cert: str | None = setting(None, parse.optional(parse.text))
+    tls_key: str | None = setting(None, parse.optional(parse.text))

@@ -23,6 +23,7 @@ from monitor.errors import StoreError
 from monitor.metrics import calls, models, quota, semconv
 from monitor.metrics.labels import Labels
 from monitor.metrics.polls import Polls
+from monitor.metrics.proxied import Proxied
 from monitor.metrics.sheet import Sheet
 from monitor.model import Mode
 from monitor.store import Store
@@ -46,10 +47,13 @@ def name_apps(store: Store, settings: Settings) -> None:
 class StoreCollector(Collector):
     """Tells what the store at `settings.store_path` holds, and how the daemon itself does."""
 
-    def __init__(self, settings: Settings, clock: Clock, polls: Polls | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, polls: Polls | None = None, proxied: Proxied | None = None
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.polls = polls
+        self.proxied = proxied
         self._path = Path(settings.store_path).expanduser()
         self._last: list[Metric] = []
 
@@ -96,6 +100,8 @@ class StoreCollector(Collector):
             sheet.set("openrouter_monitor_call_log_size_bytes", size)
         if self.polls is not None:
             self.polls.fill(sheet)
+        if self.proxied is not None:
+            self.proxied.fill(sheet)
         return sheet.metrics()
 
 

@@ -51,6 +51,16 @@ RUNS = (*RESULTS, "missed")
 
 POLL_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
+ADDED_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+"""Seconds that a call waits for us, not for OpenRouter."""
+
+TURNED_AWAY = (
+    "host_foreign", "token_wrong", "app_name_wrong", "no_key", "path_wrong", "method_unknown", "management",
+    "type_not_json", "body_too_large", "body_slow", "body_broken", "stopping", "upstream_unreachable",
+    "upstream_silent", "upstream_broken", OTHER,
+)  # fmt: skip
+"""Why the proxy answers a request by itself, without a verdict of the guard."""
+
 _APPS, _MODELS = CAPS.apps + 1, CAPS.models + 1
 _PAIRS = CAPS.pairs + _APPS
 """An app's models beyond the last pair are `other`."""
@@ -241,6 +251,22 @@ _MONITOR = (
     counter("openrouter_monitor_call_log_records_total", "records", "Attempts put on record, those refused included."),
     gauge("openrouter_monitor_call_log_size_bytes", "bytes", "Size of the store's file and of its write-ahead log.",
            source=Source.DAEMON),
+    Family("openrouter_monitor_admission_seconds", Type.HISTOGRAM, "seconds",
+           "Time that the proxy waited for a verdict, the store's included.",
+           (), 1, Source.DAEMON, "always", ADDED_BOUNDS),
+    Family("openrouter_monitor_added_seconds", Type.HISTOGRAM, "seconds",
+           "Time that the proxy added to a call: not what OpenRouter took, nor the wait for a slot of the minute.",
+           (), 1, Source.DAEMON, "always", ADDED_BOUNDS),
+    gauge("openrouter_monitor_proxy_in_flight", "requests", "Requests that the proxy is answering.",
+          source=Source.DAEMON),
+    gauge("openrouter_monitor_proxy_waiting", "calls", "Calls that stand in line for a slot of a window.",
+          source=Source.DAEMON),
+    gauge("openrouter_monitor_proxy_connections", "connections", "Connections that are open to this daemon.",
+          source=Source.DAEMON),
+    counter("openrouter_monitor_proxy_turned_away_total", "requests",
+            "Requests that the proxy answered by itself, without a verdict of the guard; or that OpenRouter left"
+            " unanswered (reason=upstream_*).",
+            "reason", bound=len(TURNED_AWAY), source=Source.DAEMON, zeros="every reason"),
     counter("openrouter_monitor_label_overflow_total", "label values",
              "Values of a label that came after the last place and are counted under `other`.", "label",
              bound=3, zeros="every label"),

@@ -48,13 +48,20 @@ class Access:
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> Refused | None:
         """Why a request must not be answered; None when it may be."""
+        misdirected = self.misdirected(headers)
+        if misdirected is not None:
+            return misdirected
+        if self._token and path not in OPEN_PATHS and not self._knows(headers.get("Authorization", "")):
+            return Refused(401, "This needs the token of the setting proxy.token, as Authorization: Bearer ….")
+        return None
+
+    def misdirected(self, headers: Mapping[str, str]) -> Refused | None:
+        """Why a request is not for this machine, by what it calls it; None when it is."""
         if self.loopback:
             for header in ("Host", "Origin"):
                 value = headers.get(header)
                 if value is not None and not self._is_ours(value if header == "Host" else _netloc(value)):
                     return Refused(403, f"The {header} header names another place than this machine.")
-        if self._token and path not in OPEN_PATHS and not self._knows(headers.get("Authorization", "")):
-            return Refused(401, "This needs the token of the setting proxy.token, as Authorization: Bearer ….")
         return None
 
     def _knows(self, authorization: str) -> bool:

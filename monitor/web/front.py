@@ -12,6 +12,7 @@ PAGE = """<!doctype html>
 <h1>openrouter-monitor</h1>
 <p>The guard, the ledger and the watchtower for OpenRouter's free models. Version {version}.</p>
 <ul>
+<li>/api/v1: OpenRouter's API, guarded; apps take it as their base URL</li>
 <li><a href="/api/status">/api/status</a>: how things stand, as JSON</li>
 <li><a href="/metrics">/metrics</a>: for Prometheus</li>
 <li><a href="/-/healthy">/-/healthy</a>: whether this process is alive</li>

@@ -12,6 +12,7 @@ from monitor.clock import FakeClock
 from monitor.ledger import Ledger
 from monitor.metrics.collector import StoreCollector, registry
 from monitor.metrics.polls import Polls
+from monitor.metrics.proxied import Proxied
 from monitor.model import Ending
 from monitor.refresh import note_catalogue
 from tests.fakes.builders import CATALOGUE, FREE, ledger, success, take
@@ -27,11 +28,12 @@ class Scene:
         self.path = folder / "monitor.db"
         self.book: Ledger = ledger(self.path, clock, store=str(self.path), **sections)
         self.polls: Polls | None = None
+        self.proxied: Proxied | None = None
         self.restart()
 
     def restart(self) -> None:
         """A new process of the daemon: nothing is remembered but what the store holds."""
-        self.collector = StoreCollector(self.book.settings, self.clock, self.polls)
+        self.collector = StoreCollector(self.book.settings, self.clock, self.polls, self.proxied)
         self.registry: CollectorRegistry = registry(self.collector)
 
     def call(

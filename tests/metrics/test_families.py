@@ -11,6 +11,7 @@ from monitor.clock import DAY, FakeClock
 from monitor.metrics.families import BY_NAME, CHANGES, FAMILIES
 from monitor.metrics.family import Family, Type
 from monitor.metrics.polls import Polls
+from monitor.metrics.proxied import Proxied
 from monitor.metrics.reference import page
 from monitor.metrics.sheet import Sheet
 from monitor.model import KeyFacts, LimitKind, PriceClass
@@ -27,7 +28,7 @@ def full(tmp_path: Path, clock: FakeClock) -> Scene:
     """Everything that can be told is told."""
     scene = Scene(tmp_path, clock, guard={"mode": "shadow", "models": (FREE,)}, metrics={"genai_semconv": True})
     count_onward(scene.path, clock)
-    scene.polls = Polls({"models": 600, "key": 60})
+    scene.polls, scene.proxied = Polls({"models": 600, "key": 60}), Proxied()
     scene.restart()
     scene.call(ending=success(0.1, ttft=0.5), seconds=1)
     scene.call(PAID, success(0.1))

@@ -1,0 +1,225 @@
+"""The proxy: every request below `/api/v1` comes here, and is passed, judged, or turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from monitor.clock import Clock
+from monitor.config import Settings
+from monitor.metrics.proxied import Proxied
+from monitor.model import Action, Endpoint, Reason, Verdict
+from monitor.openrouter.endpoints import Kind, classify
+from monitor.proxy.bodies import check_type, is_form_of_curl, read_body
+from monitor.proxy.callers import Callers
+from monitor.proxy.desk import Desk
+from monitor.proxy.exchange import Exchange, Means, refused, turned
+from monitor.proxy.listing import only_allowed
+from monitor.proxy.passing import seen_headers, to_client, to_upstream
+from monitor.proxy.problems import Problem, Turned
+from monitor.proxy.turns import Turns
+from monitor.proxy.upstream import BROKEN, Reply, Upstream
+from monitor.refresh import Fetch
+from monitor.transport.course import Guard
+from monitor.transport.refusal import refusal
+
+ROOT = "/api/v1"
+BESIDE = "/api/alpha/decisions"
+"""The one inference endpoint of OpenRouter's that is not below `/api/v1`."""
+
+THREADS = 8
+CUT_SECONDS = 10.0
+"""How long calls that were cut off may take to be booked."""
+
+_LISTS = frozenset({"/models", "/models/user"})
+_UNPLAIN = re.compile(r"[\x00-\x20\x7f\\#]")
+
+log = logging.getLogger("monitor.proxy")
+
+
+class Proxy:
+    """Answers requests by the upstream, as far as the guard lets them. Enter it on the running loop."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, desk: Desk, upstream: Upstream, callers: Callers, fetch: Fetch
+    ) -> None:
+        self._settings, self._clock, self._callers, self._upstream = settings, clock, callers, upstream
+        self.figures = Proxied()
+        turns = Turns({name: app.priority for name, app in settings.apps.items()})
+        self.figures.waiting = lambda: turns.waiting
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="monitor-proxy")
+        self._means = Means(desk, upstream, turns, self.figures, self._threads, fetch)
+        self._guards: dict[str, Guard] = {}
+        self._key: str | None = None
+        self._open: set[asyncio.Task[object]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    def __repr__(self) -> str:
+        return f"<Proxy to {self._upstream!r}, {len(self._open)} in flight>"
+
+    def know_key(self, key: str | None) -> None:
+        """The key that is sent to the upstream from now on."""
+        self._key = key
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new requests; let those under way finish for so long, then cut them off, and have all booked."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("%d calls are cut off: they did not end within %g s", len(self._open), seconds)
+            cut = list(self._open)
+            for task in cut:
+                task.cancel()
+            await asyncio.wait(cut, timeout=CUT_SECONDS)
+        await self._means.desk.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to one request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        self._idle.clear()
+        self.figures.in_flight += 1
+        try:
+            return await self._answer(request)
+        except Turned as exc:
+            self.figures.turned_away(exc.problem.why)
+            return exc.problem.response(request.path)
+        finally:
+            self.figures.in_flight -= 1
+            self._open.discard(task)
+            if not self._open:
+                self._idle.set()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        app = self._callers.app_of(request)
+        if self._draining:
+            raise Turned(Problem(503, "stopping", "The daemon is stopping.", {"Retry-After": "5"}, closes=True))
+        method, target = request.method, _target(request)
+        if method not in ("GET", "HEAD", "POST"):
+            raise Turned(Problem(405, "method_unknown", f"{method} does not pass.", {"Allow": "GET, HEAD, POST"}, True))
+        if self._key is None:
+            message = "The daemon has no API key: start it with OPENROUTER_API_KEY, or set api_key_file."
+            raise Turned(Problem(401, "no_key", message, closes=True))
+        url = self._url(target)
+        if method == "POST":
+            return await self._judge(request, app, target, url)
+        return await self._pass(request, target, url)
+
+    def _url(self, target: str) -> str:
+        return (
+            self._upstream.root + target if target.startswith(BESIDE) else self._upstream.base_url + target[len(ROOT) :]
+        )
+
+    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
+        headers = to_upstream(request.raw_headers)
+        headers["Authorization"] = f"Bearer {self._key}"
+        return headers
+
+    async def _judge(self, request: web.BaseRequest, app: str, target: str, url: str) -> web.StreamResponse:
+        check_type(request, target.partition("?")[0])
+        headers = self._headers(request)
+        if is_form_of_curl(request):
+            headers["Content-Type"] = "application/json"
+        if classify("POST", url, self._settings.base_url, seen_headers(headers)).kind is Kind.FREE:
+            # It manages an account, with a key that is not the caller's.
+            return self._no_management()
+        body = await read_body(request, self._settings.proxy.max_body_bytes)
+        return await Exchange(self._means, self._guard(app), request, url, headers, body).run()
+
+    def _guard(self, app: str) -> Guard:
+        guard = self._guards.get(app)
+        if guard is None:
+            guard = Guard(app, self._settings, clock=self._clock, ledger=self._means.desk)
+            self._guards[app] = guard
+        return guard
+
+    def _no_management(self) -> web.StreamResponse:
+        self.figures.turned_away("management")
+        detail = "it manages the account, and the key is the daemon's"
+        hint = "Call it with a key of your own, at OpenRouter itself."
+        verdict = Verdict(Action.REFUSE, reason=Reason.ENDPOINT_UNKNOWN, detail=detail, hint=hint)
+        response = refused(refusal(verdict, Endpoint.UNKNOWN, self._clock.now()))
+        response.force_close()  # its body is not read
+        return response
+
+    # ---- what bills nothing ----
+
+    async def _pass(self, request: web.BaseRequest, target: str, url: str) -> web.StreamResponse:
+        """A GET, which passes as it is."""
+        try:
+            reply = await self._upstream.send(request.method, url, self._headers(request), None)
+        except BROKEN as exc:
+            raise turned(exc) from None
+        try:
+            path = target.partition("?")[0]
+            if self._settings.proxy.models == "allowed" and path[len(ROOT) :] in _LISTS and reply.status == 200:
+                return await self._listed(request, reply)
+            return await _hand_on(request, reply)
+        finally:
+            reply.abort()
+
+    async def _listed(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        if request.method == "HEAD":
+            return await _hand_on(request, reply)
+        try:
+            body = await reply.read()
+        except BROKEN as exc:
+            raise turned(exc) from None
+        encoding = reply.headers.get("Content-Encoding", "")
+        loop, guard = asyncio.get_running_loop(), self._settings.guard
+        listed = await loop.run_in_executor(self._threads, only_allowed, body, encoding, guard)
+        if listed is None:
+            raise Turned(Problem(502, "upstream_broken", "OpenRouter's list of models cannot be read."))
+        headers = to_client(reply.raw_headers)
+        for name in ("Content-Encoding", "Content-Length", "ETag"):
+            headers.popall(name, None)
+        return web.Response(status=200, headers=headers, body=listed)
+
+
+async def _hand_on(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status, reason=reply.reason, headers=to_client(reply.raw_headers))
+    await response.prepare(request)
+    try:
+        async for chunk in reply.chunks():
+            await response.write(chunk)
+    except BROKEN:
+        if request.transport is not None:
+            request.transport.close()
+    return response
+
+
+def is_ours(target: str) -> bool:
+    """Whether the proxy answers a request for this path, however it goes on."""
+    return target.startswith((f"{ROOT}/", BESIDE)) or target.partition("?")[0] == ROOT
+
+
+def _target(request: web.BaseRequest) -> str:
+    """The request's path and query as they were sent. Raises Turned for what could lead out of `/api/v1`."""
+    target = request.raw_path
+    path = target.partition("?")[0]
+    plain = not _UNPLAIN.search(target) and (path.startswith(f"{ROOT}/") or path == BESIDE)
+    if not plain or any(part.strip() in (".", "..") for part in _segments(path)):
+        raise Turned(Problem(400, "path_wrong", "The path cannot be passed on.", closes=True))
+    return target
+
+
+def _segments(path: str) -> list[str]:
+    """The path's parts as the most lenient server would read them."""
+    for _ in range(8):
+        decoded = unquote(path)
+        if decoded == path:
+            break
+        path = decoded
+    return [part.partition(";")[0] for part in path.replace("\\", "/").split("/")]
