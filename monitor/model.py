@@ -143,7 +143,8 @@ class PriceClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """One model of the catalogue. Prices are USD per token (`request_usd`: per request), None when not listed."""
+    """One model of the catalogue. Prices are USD per token (`request_usd`: per request, `image_usd`: per image that it
+    is shown), None when not listed."""
 
     id: str
     price: PriceClass
@@ -164,6 +165,7 @@ class ModelFacts:
     created: int | None = None
     expires: str | None = None
     alias_target: str | None = None
+    image_usd: float | None = None
 
     @property
     def tier(self) -> Tier:

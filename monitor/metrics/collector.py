@@ -21,6 +21,7 @@ from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import StoreError
 from monitor.metrics import calls, models, quota, semconv
+from monitor.metrics.build import revision
 from monitor.metrics.labels import Labels
 from monitor.metrics.polls import Polls
 from monitor.metrics.proxied import Proxied
@@ -56,6 +57,7 @@ class StoreCollector(Collector):
         self.proxied = proxied
         self._path = Path(settings.store_path).expanduser()
         self._last: list[Metric] = []
+        self._revision = revision()
 
     def __repr__(self) -> str:
         return f"<StoreCollector of {self._path}>"
@@ -91,7 +93,7 @@ class StoreCollector(Collector):
 
     def _own(self, *, ok: bool) -> list[Metric]:
         sheet = Sheet()
-        sheet.set("openrouter_monitor_build_info", 1, __version__, platform.python_version())
+        sheet.set("openrouter_monitor_build_info", 1, __version__, self._revision, platform.python_version())
         sheet.set("openrouter_monitor_scrape_ok", int(ok))
         with contextlib.suppress(OSError):
             size = self._path.stat().st_size

@@ -25,7 +25,7 @@ CODES = (
 )  # fmt: skip
 OUTCOMES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.REFUSED, Outcome.IN_FLIGHT))
 ENDINGS = ("success", "failure")
-PRICE_TYPES = ("input", "output", "request")
+PRICE_TYPES = ("input", "output", "request", "image")
 CHANGES = {
     Change.ADDED: "added",
     Change.REMOVED: "removed",
@@ -214,7 +214,7 @@ _CATALOGUE = (
            " name.", "model", bound=CAPS.models, source=Source.POLL),
     gauge("openrouter_model_free", "1 or 0", "1 when the model is listed and every price of it is zero.",
            "model", bound=CAPS.models, source=Source.POLL),
-    gauge("openrouter_model_price_usd_per_token", "USD per token; per request where type=request",
+    gauge("openrouter_model_price_usd_per_token", "USD per token; per request or image where type says so",
            "Listed price; absent when not listed.",
            "model", "type", bound=CAPS.models * len(PRICE_TYPES), source=Source.POLL),
     gauge("openrouter_model_deprecation_timestamp_seconds", "seconds since the epoch",
@@ -230,8 +230,9 @@ _CATALOGUE = (
 )  # fmt: skip
 
 _MONITOR = (
-    gauge("openrouter_monitor_build_info", "always 1", "Version of the monitor and of its Python.",
-           "version", "pythonversion", source=Source.DAEMON),
+    gauge("openrouter_monitor_build_info", "always 1",
+           "Version of the monitor and of its Python; revision is the commit, if it was installed from one.",
+           "version", "revision", "pythonversion", source=Source.DAEMON),
     gauge("openrouter_monitor_scrape_ok", "1 or 0",
            "1 when this scrape read the store, 0 when it repeats what the last good one read.", source=Source.DAEMON),
     counter("openrouter_monitor_polls_total", "polls", "Polls of OpenRouter by this daemon.", "poller", "result",

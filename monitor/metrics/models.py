@@ -64,4 +64,5 @@ def _model(sheet: Sheet, name: str, facts: ModelFacts, listed: bool) -> None:
     sheet.set("openrouter_model_price_usd_per_token", facts.prompt_usd, name, "input")
     sheet.set("openrouter_model_price_usd_per_token", facts.completion_usd, name, "output")
     sheet.set("openrouter_model_price_usd_per_token", facts.request_usd, name, "request")
+    sheet.set("openrouter_model_price_usd_per_token", facts.image_usd, name, "image")
     sheet.set("openrouter_model_deprecation_timestamp_seconds", instant(facts.expires), name)

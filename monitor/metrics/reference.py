@@ -33,11 +33,11 @@ the store: it makes no request, writes nothing and never reads the log of calls.
 * **OpenTelemetry's names.** With `metrics.genai_semconv = true` the two histograms of the GenAI conventions are told as
   well, for dashboards that are built on them, with the conventions' own buckets. The daemon counts them from the log,
   about ten seconds after an attempt has ended, and from when it is first turned on; each attempt is one operation, a
-  retry another one. What was refused here, or whose end nobody saw, is none. The first {SETS} sets of labels have names,
-  whatever came later is `other`. `gen_ai_provider_name` is `openrouter`, whoever serves behind it; `error_type` is the
-  HTTP status, or how it ended where that tells nothing (`network_error`, `cancelled`, an error inside a 200). OpenMetrics
-  names the newest attempt of a set beside its bucket, by its `generation_id`. The conventions are still in development:
-  no alert and no dashboard of ours rests on these names.
+  retry another one. What was refused here, or whose end nobody saw, is none. The first {SETS} sets of labels have
+  names, whatever came later is `other`. `gen_ai_provider_name` is `openrouter`, whoever serves behind it; `error_type`
+  is the HTTP status, or how it ended where that tells nothing (`network_error`, `cancelled`, an error inside a 200).
+  OpenMetrics names the newest attempt of a set beside its bucket, by its `generation_id`. The conventions are still in
+  development: no alert and no dashboard of ours rests on these names.
 * If the store cannot be read, the last good figures are told again and `openrouter_monitor_scrape_ok` is 0.
 * `process_*` and `python_info` are those of the Prometheus client library.
 

@@ -1,4 +1,4 @@
-"""`GET /activity`: what an account used by the whole UTC day, of the last 30 that are over; for management keys only."""
+"""`GET /activity`: what an account used by the UTC day, of the last 30 that are over; for management keys only."""
 
 from __future__ import annotations
 

@@ -119,6 +119,7 @@ def _read(row: object) -> ModelFacts | None:
         created=count(row.get("created")),
         expires=text(row.get("expiration_date")),
         alias_target=text(mapping(row.get("alias_target")).get("slug")),
+        image_usd=prices.image_usd,
     )
 
 

@@ -32,7 +32,8 @@ _TOO_DEAR = Decimal(10**9)
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a `pricing` object says. USD per token (`request_usd`: per request); None where it is not listed.
+    """What a `pricing` object says. USD per token (`request_usd`: per request, `image_usd`: per image of the prompt);
+    None where it is not listed.
 
     `readable`: prompt and completion are there and every price is a number. `zero`: so is every one of them, overrides
     included. `bounded`: nothing else than tokens and the request itself is priced.
@@ -47,6 +48,7 @@ class Prices:
     request_usd: float | None = None
     worst_prompt_usd: float | None = None
     worst_completion_usd: float | None = None
+    image_usd: float | None = None
 
 
 def read_prices(pricing: object) -> Prices:
@@ -68,6 +70,7 @@ def read_prices(pricing: object) -> Prices:
         request_usd=_worst(known, frozenset({"request"})),
         worst_prompt_usd=_worst(known, _PROMPT),
         worst_completion_usd=_worst(known, _COMPLETION),
+        image_usd=_usd(base.get("image")),
     )
 
 

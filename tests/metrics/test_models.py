@@ -43,6 +43,16 @@ def test_prices_are_those_of_one_token(tmp_path: Path, clock: FakeClock) -> None
     assert scene.value("openrouter_model_free", model=ROUTED) == 0
 
 
+def test_the_prices_of_a_request_and_of_an_image_are_told_where_they_are_listed(scene: Scene) -> None:
+    """They come out of the store as they went in; a catalogue of before images were read has none."""
+    scene.call(FREE)
+    scene.poll({**CATALOGUE, FREE: facts(FREE, PriceClass.FREE, request_usd=0.5, image_usd=0.25)})
+    name = "openrouter_model_price_usd_per_token"
+    assert [scene.value(name, model=FREE, type=kind) for kind in ("request", "image")] == [0.5, 0.25]
+    scene.poll()
+    assert scene.value(name, model=FREE, type="image") is None
+
+
 def test_a_model_that_vanishes_or_turns_paid_is_told_at_once(scene: Scene) -> None:
     """The gauges show the newest catalogue, whatever the events conclude later."""
     scene.call(FREE)

@@ -132,7 +132,8 @@ def test_worst_cases() -> None:
     facts = parse_catalogue([entry("a/b", pricing)]).models["a/b"]
     assert (facts.prompt_usd, facts.completion_usd, facts.request_usd) == (1e-6, 2e-6, 0.01)
     assert (facts.worst_prompt_usd, facts.worst_completion_usd, facts.bounded) == (3e-6, 4e-6, True)
-    assert not parse_catalogue([entry("a/b", {**pricing, "image": "0.001"})]).models["a/b"].bounded
+    shown = parse_catalogue([entry("a/b", {**pricing, "image": "0.001"})]).models["a/b"]
+    assert (shown.bounded, shown.image_usd, facts.image_usd) == (False, 0.001, None)
     assert parse_catalogue([entry("a/b", {**pricing, "image": "0"})]).models["a/b"].bounded
     assert parse_catalogue([entry("a/b", {"prompt": "-1", "completion": "-1"})]).models["a/b"].prompt_usd is None
 

@@ -233,7 +233,7 @@ def _contents(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ..
 
 
 def test_a_store_of_version_1_keeps_every_row(tmp_path):
-    """The first use brings it up to date; all its tables hold what they held."""
+    """The first use brings it up to date; all its tables hold what they held, in columns that may be more by now."""
     path = tmp_path / "monitor.db"
     before = old_store(path)
     store = SQLiteStore(path)
@@ -244,7 +244,9 @@ def test_a_store_of_version_1_keeps_every_row(tmp_path):
     assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
     after = _contents(connection)
     connection.close()
-    assert {table: after[table] for table in before} == before
+    for table, held in before.items():
+        width = len(held[0])
+        assert set(held) <= {row[:width] for row in after[table]}, table
 
 
 def test_nothing_is_missed_between_two_versions(tmp_path, clock):

@@ -91,8 +91,12 @@ def build_migrations() -> Migrations:
             ),
         )
 
+    @migrations()
+    def m006_price_of_images(db: Database) -> None:
+        _run(db, (tables.IMAGE_PRICE,))
+
     return migrations
 
 
-VERSION = 5
+VERSION = 6
 """How many migrations there are: what `user_version` of an up-to-date file says. A test holds it to the list."""

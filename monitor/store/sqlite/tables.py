@@ -321,3 +321,4 @@ CREATE TABLE batch_items (
     PRIMARY KEY (batch, item)
 ) WITHOUT ROWID
 """
+IMAGE_PRICE = "ALTER TABLE models ADD COLUMN image_usd REAL"

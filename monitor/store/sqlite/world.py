@@ -15,8 +15,10 @@ _POLICY_COLUMNS = (
     "id, price, prompt_usd, completion_usd, request_usd, worst_prompt_usd, worst_completion_usd, bounded, "
     "context_length, max_completion_tokens"
 )
-_REST_COLUMNS = "name, input_modalities, output_modalities, supported_parameters, created, expires, alias_target"
-PRESENT_COLUMN = 17
+_REST_COLUMNS = (
+    "name, input_modalities, output_modalities, supported_parameters, created, expires, alias_target, image_usd"
+)
+PRESENT_COLUMN = 18
 """Where, after the columns of `model_columns`, stands whether the newest catalogue lists it."""
 
 SNAPSHOTS_KEPT = 2000
@@ -52,7 +54,7 @@ class WorldRows(Rows):
         """Write what is new or different, and mark what the catalogue no longer lists. History is not deleted."""
         self._db.executemany(
             f"INSERT INTO models ({_POLICY_COLUMNS}, {_REST_COLUMNS}, present, first_seen, changed_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             + ", ".join(f"{name} = excluded.{name}" for name in f"{_POLICY_COLUMNS}, {_REST_COLUMNS}".split(", ")[1:])
             + ", present = 1, changed_at = excluded.changed_at",
             [(*_columns(facts), at, at) for facts in changed],
@@ -174,6 +176,7 @@ def full_facts(row: tuple[object, ...]) -> ModelFacts:
         created=row[14],  # type: ignore[arg-type]
         expires=row[15],  # type: ignore[arg-type]
         alias_target=row[16],  # type: ignore[arg-type]
+        image_usd=row[17],  # type: ignore[arg-type]
     )
 
 
@@ -196,6 +199,7 @@ def _columns(facts: ModelFacts) -> tuple[object, ...]:
         facts.created,
         facts.expires,
         facts.alias_target,
+        facts.image_usd,
     )
 
 
