@@ -11,7 +11,7 @@ import click
 
 from monitor.cli.context import JSON, Group, Invocation, passes_invocation
 from monitor.cli.output import Cell, Column, Styled
-from monitor.cli.words import count
+from monitor.words import count
 
 if TYPE_CHECKING:
     from monitor.alerting.rule import Alert, Options

@@ -10,7 +10,7 @@ import click
 from monitor.cli.context import JSON, Command, Invocation, passes_invocation
 from monitor.cli.durations import INSTANT, Instant
 from monitor.cli.output import Cell, Column, Output, Styled
-from monitor.cli.words import clock_time, dollars
+from monitor.words import clock_time, dollars
 
 if TYPE_CHECKING:
     from monitor.store.sqlite.reader import Reader

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitor.cli.words import ago, count, dollars, size, span
+from monitor.words import ago, count, dollars, size, span
 
 if TYPE_CHECKING:
     from monitor.config import Settings

@@ -10,7 +10,7 @@ import click
 
 from monitor.cli.context import JSON, Group, Invocation, passes_invocation
 from monitor.cli.output import Column
-from monitor.cli.words import count
+from monitor.words import count
 
 if TYPE_CHECKING:
     from monitor.grafana.choices import Choices

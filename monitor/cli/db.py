@@ -11,7 +11,7 @@ import click
 from monitor.cli.context import JSON, Group, Invocation, passes_invocation
 from monitor.cli.durations import DURATION
 from monitor.cli.output import Styled
-from monitor.cli.words import count, size, span
+from monitor.words import count, size, span
 
 if TYPE_CHECKING:
     from monitor.store.sqlite.reader import Reader

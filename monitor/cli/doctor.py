@@ -47,7 +47,7 @@ def doctor(run: Invocation, online: bool, as_json: bool) -> None:
 
 
 def _summary(problems: int, warnings: int) -> tuple[Styled, ...]:
-    from monitor.cli.words import count
+    from monitor.words import count
 
     if problems:
         return (Styled(f"{count(problems, 'problem')}, {count(warnings, 'warning')}.", "bold red"),)

@@ -9,7 +9,7 @@ import click
 
 from monitor.cli.context import JSON, Command, Invocation, passes_invocation
 from monitor.cli.output import Cell, Column, Output, Styled
-from monitor.cli.words import ago, count, per_million
+from monitor.words import ago, count, per_million
 
 if TYPE_CHECKING:
     from monitor.config import Settings

@@ -6,7 +6,7 @@ import click
 
 from monitor.cli.context import Command, Invocation, passes_invocation
 from monitor.cli.durations import DURATION
-from monitor.cli.words import span
+from monitor.words import span
 
 NOTE_LIMIT = 200
 

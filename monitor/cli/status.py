@@ -8,7 +8,7 @@ import click
 
 from monitor.cli.context import JSON, Command, Invocation, passes_invocation
 from monitor.cli.output import Column, Output, Styled
-from monitor.cli.words import ago, clock_time, count, dollars, span, until
+from monitor.words import ago, clock_time, count, dollars, span, until
 
 _BAR = 24
 Parts = list[str | Styled]

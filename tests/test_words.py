@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.cli.durations import parse_duration, parse_instant
-from monitor.cli.words import count, dollars, per_million, span, until
+from monitor.words import count, dollars, per_million, span, until
 
 
 @pytest.mark.parametrize(
