@@ -7,12 +7,10 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from typing import Any, NamedTuple
-
-from aiohttp import web
+from typing import NamedTuple
 
 from monitor.clock import Clock
 from monitor.config import Settings
@@ -23,9 +21,8 @@ from monitor.metrics.polls import Polls
 from monitor.poller.jobs import jobs
 from monitor.poller.scheduler import Scheduler
 from monitor.proxy.callers import Callers
-from monitor.proxy.connections import KEEP_ALIVE_SECONDS, Connections, allowed_files
 from monitor.proxy.desk import Desk
-from monitor.proxy.doors import certificate, lead
+from monitor.proxy.doors import certificate, open_doors, until_the_end
 from monitor.proxy.front import Proxy
 from monitor.proxy.upstream import Upstream
 from monitor.store import SQLiteStore, open_store
@@ -34,10 +31,6 @@ from monitor.web.app import Pages
 
 READERS = 2
 """Threads that read the store for pages: more would only wait for each other."""
-
-BACKLOG = 1024
-PAGE_SECONDS = 5.0
-"""How long a page that is being answered may take when the daemon ends."""
 
 KEY_FILE_SECONDS = 15.0
 """How often the file of the API key is read again."""
@@ -97,7 +90,7 @@ class Daemon:
             proxy = await self._proxy(desk, fetch, ending)
             collector = StoreCollector(self.settings, self.clock, polls, proxy.figures)
             pages = Pages(self.settings, self.clock, registry(collector), self._access, workers)
-            await self._listen(pages.app(), proxy, listening, ending)
+            await open_doors(ending, proxy, pages.app(), listening, self._certificate)
             scheduler = Scheduler(jobs(desk, store, fetch, polls), self.clock, polls)
             scheduler.start()
             ending.push_async_callback(asyncio.to_thread, desk.write_left_over)
@@ -120,32 +113,8 @@ class Daemon:
         proxy = Proxy(settings, self.clock, desk, upstream, Callers(settings, self._access.misdirected), fetch)
         proxy.know_key(await asyncio.to_thread(self._key))
         if settings.api_key is None and settings.api_key_file is not None:
-            _until_the_end(self._follow_key(proxy), ending)
+            until_the_end(ending, self._follow_key(proxy))
         return proxy
-
-    async def _listen(
-        self, pages: web.Application, proxy: Proxy, listening: socket.socket, ending: AsyncExitStack
-    ) -> None:
-        """Answer on the socket. A caller that goes away ends what was done for it."""
-        runner = web.AppRunner(
-            pages,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=PAGE_SECONDS,
-            handler_cancellation=True,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            auto_decompress=False,
-        )
-        await runner.setup()
-        ending.push_async_callback(runner.cleanup)
-        assert runner.server is not None
-        connections = Connections(runner.server, allowed_files(self.settings.proxy.max_connections), self.clock)
-        proxy.figures.connections = connections.__len__
-        lead(runner.server, proxy, connections)
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(connections, sock=listening, backlog=BACKLOG, ssl=self._certificate)
-        ending.callback(server.close)
-        _until_the_end(connections.watch(), ending)
 
     def _key(self) -> str | None:
         try:
@@ -160,12 +129,6 @@ class Daemon:
         while True:
             await asyncio.sleep(KEY_FILE_SECONDS)
             proxy.know_key(await asyncio.to_thread(self._key))
-
-
-def _until_the_end(work: Coroutine[Any, Any, None], ending: AsyncExitStack) -> None:
-    """Run it as a task that the end cancels."""
-    task = asyncio.create_task(work)
-    ending.callback(task.cancel)
 
 
 def bind(access: Access) -> socket.socket:

@@ -1,19 +1,60 @@
-"""Which way a request goes: to the proxy, past the pages' routes, which would cost a call as much as its judgement."""
+"""Opening the daemon's doors: one socket for the proxy and the pages.
+
+The proxy's requests go past the pages' routes, which would cost a call as much as its judgement.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
 
 from monitor.config import Settings
 from monitor.errors import ConfigError
-from monitor.proxy.connections import Connections
+from monitor.proxy.connections import KEEP_ALIVE_SECONDS, Connections, allowed_files
 from monitor.proxy.front import Proxy, is_ours
 
+BACKLOG = 1024
+PAGE_SECONDS = 5.0
+"""How long a page that is being answered may take when the daemon ends."""
 
-def lead(server: web.Server, proxy: Proxy, connections: Connections) -> None:
+
+async def open_doors(
+    ending: AsyncExitStack,
+    proxy: Proxy,
+    pages: web.Application,
+    listening: socket.socket,
+    tls: ssl.SSLContext | None = None,
+) -> Connections:
+    """Answer on the socket until `ending` ends. A caller that goes away ends what was done for it."""
+    runner = web.AppRunner(
+        pages,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=PAGE_SECONDS,
+        handler_cancellation=True,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        auto_decompress=False,
+    )
+    await runner.setup()
+    ending.push_async_callback(runner.cleanup)
+    assert runner.server is not None
+    connections = Connections(runner.server, allowed_files(proxy.settings.proxy.max_connections), proxy.clock)
+    proxy.figures.connections = connections.__len__
+    _lead(runner.server, proxy, connections)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(connections, sock=listening, backlog=BACKLOG, ssl=tls)
+    ending.callback(server.close)
+    until_the_end(ending, connections.watch())
+    return connections
+
+
+def _lead(server: web.Server, proxy: Proxy, connections: Connections) -> None:
     """Have the requests that are the proxy's answered by it, and the connections told of each request's head."""
     pages, make = server.request_handler, server.request_factory
 
@@ -25,6 +66,12 @@ def lead(server: web.Server, proxy: Proxy, connections: Connections) -> None:
         return make(message, payload, protocol, *rest)
 
     server.request_handler, server.request_factory = handle, make_request
+
+
+def until_the_end(ending: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    """Run it as a task that the end cancels."""
+    task = asyncio.create_task(work)
+    ending.callback(task.cancel)
 
 
 def certificate(settings: Settings) -> ssl.SSLContext | None:

@@ -49,7 +49,8 @@ class Proxy:
     def __init__(
         self, settings: Settings, clock: Clock, desk: Desk, upstream: Upstream, callers: Callers, fetch: Fetch
     ) -> None:
-        self._settings, self._clock, self._callers, self._upstream = settings, clock, callers, upstream
+        self.settings, self.clock = settings, clock
+        self._callers, self._upstream = callers, upstream
         self.figures = Proxied()
         turns = Turns({name: app.priority for name, app in settings.apps.items()})
         self.figures.waiting = lambda: turns.waiting
@@ -132,16 +133,16 @@ class Proxy:
         headers = self._headers(request)
         if is_form_of_curl(request):
             headers["Content-Type"] = "application/json"
-        if classify("POST", url, self._settings.base_url, seen_headers(headers)).kind is Kind.FREE:
+        if classify("POST", url, self.settings.base_url, seen_headers(headers)).kind is Kind.FREE:
             # It manages an account, with a key that is not the caller's.
             return self._no_management()
-        body = await read_body(request, self._settings.proxy.max_body_bytes)
+        body = await read_body(request, self.settings.proxy.max_body_bytes)
         return await Exchange(self._means, self._guard(app), request, url, headers, body).run()
 
     def _guard(self, app: str) -> Guard:
         guard = self._guards.get(app)
         if guard is None:
-            guard = Guard(app, self._settings, clock=self._clock, ledger=self._means.desk)
+            guard = Guard(app, self.settings, clock=self.clock, ledger=self._means.desk)
             self._guards[app] = guard
         return guard
 
@@ -150,7 +151,7 @@ class Proxy:
         detail = "it manages the account, and the key is the daemon's"
         hint = "Call it with a key of your own, at OpenRouter itself."
         verdict = Verdict(Action.REFUSE, reason=Reason.ENDPOINT_UNKNOWN, detail=detail, hint=hint)
-        response = refused(refusal(verdict, Endpoint.UNKNOWN, self._clock.now()))
+        response = refused(refusal(verdict, Endpoint.UNKNOWN, self.clock.now()))
         response.force_close()  # its body is not read
         return response
 
@@ -164,7 +165,7 @@ class Proxy:
             raise turned(exc) from None
         try:
             path = target.partition("?")[0]
-            if self._settings.proxy.models == "allowed" and path[len(ROOT) :] in _LISTS and reply.status == 200:
+            if self.settings.proxy.models == "allowed" and path[len(ROOT) :] in _LISTS and reply.status == 200:
                 return await self._listed(request, reply)
             return await _hand_on(request, reply)
         finally:
@@ -178,7 +179,7 @@ class Proxy:
         except BROKEN as exc:
             raise turned(exc) from None
         encoding = reply.headers.get("Content-Encoding", "")
-        loop, guard = asyncio.get_running_loop(), self._settings.guard
+        loop, guard = asyncio.get_running_loop(), self.settings.guard
         listed = await loop.run_in_executor(self._threads, only_allowed, body, encoding, guard)
         if listed is None:
             raise Turned(Problem(502, "upstream_broken", "OpenRouter's list of models cannot be read."))
