@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
+from monitor.store.sqlite.alerts import AlertRows
 from monitor.store.sqlite.calls import CallRows
 from monitor.store.sqlite.changes import ChangeRows
 from monitor.store.sqlite.connection import Connection
@@ -18,7 +19,7 @@ from monitor.store.sqlite.world import WorldRows
 R = TypeVar("R")
 
 
-class SQLiteTransaction(CallRows, ChangeRows, QuotaRows, WorldRows, RoutingRows):
+class SQLiteTransaction(AlertRows, CallRows, ChangeRows, QuotaRows, WorldRows, RoutingRows):
     """Every statement that a transaction of the ledger or of the friendly client is made of."""
 
     __slots__ = ()

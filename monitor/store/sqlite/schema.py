@@ -95,8 +95,21 @@ def build_migrations() -> Migrations:
     def m006_price_of_images(db: Database) -> None:
         _run(db, (tables.IMAGE_PRICE,))
 
+    @migrations()
+    def m007_alerts(db: Database) -> None:
+        _run(
+            db,
+            (
+                tables.ALERT_STATES,
+                tables.ALERT_NOTICES,
+                tables.ALERT_WAYS,
+                tables.ALERT_TICKS,
+                tables.ALERT_SAMPLES,
+            ),
+        )
+
     return migrations
 
 
-VERSION = 6
+VERSION = 7
 """How many migrations there are: what `user_version` of an up-to-date file says. A test holds it to the list."""

@@ -241,6 +241,29 @@ SNAPSHOTS_BY_POLLER = "CREATE INDEX snapshots_by_poller ON snapshots (poller, ac
 # Attempts that were in flight when the rows around them were counted.
 SEMCONV_OPEN = "CREATE TABLE semconv_open (call INTEGER PRIMARY KEY)"
 
+# What an alert's state and a notice mean is known to `policy` alone, as with beliefs.
+ALERT_STATES = "CREATE TABLE alert_states (alert TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
+ALERT_NOTICES = """
+CREATE TABLE alert_notices (
+    way TEXT NOT NULL,
+    alert TEXT NOT NULL,
+    notice TEXT NOT NULL,
+    PRIMARY KEY (way, alert)
+) WITHOUT ROWID
+"""
+ALERT_WAYS = "CREATE TABLE alert_ways (way TEXT PRIMARY KEY, health TEXT NOT NULL) WITHOUT ROWID"
+# Only what a tick changed has a row: a series holds its value until the next one; NULL says that it ended.
+ALERT_TICKS = "CREATE TABLE alert_ticks (tick INTEGER PRIMARY KEY, at REAL NOT NULL)"
+ALERT_SAMPLES = """
+CREATE TABLE alert_samples (
+    metric TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    tick INTEGER NOT NULL,
+    value REAL,
+    PRIMARY KEY (metric, labels, tick)
+) WITHOUT ROWID
+"""
+
 
 def semconv() -> str:
     # One row a label set, in the order in which they came: those with a place of their own keep it for good.
