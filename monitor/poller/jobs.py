@@ -19,11 +19,13 @@ from monitor.poller.looks import look_at_activity, look_at_credits
 from monitor.poller.polls import EndpointsPoll, KeyPoll, ManagementPoll, ModelsPoll
 from monitor.refresh import Fetch, Refresher
 from monitor.store import SQLiteStore
+from monitor.store.sqlite.hours import count_hours
 from monitor.store.sqlite.pruning import prune
 from monitor.store.sqlite.semconv import count_onward
 
 SWEEP_SECONDS, PACE_SECONDS, CHECKPOINT_SECONDS, PRUNE_SECONDS = 30.0, 60.0, 60.0, 3600.0
 SEMCONV_SECONDS = 10.0
+HOURS_SECONDS = 15.0
 PRUNE_FIRST_SECONDS = 60.0
 
 log = logging.getLogger("monitor.poller")
@@ -68,6 +70,7 @@ def jobs(ledger: Ledger, store: SQLiteStore, fetch: Fetch, polls: Polls) -> list
         Chore("sweep", SWEEP_SECONDS, lambda: sweep(ledger)),
         Chore("pace", PACE_SECONDS, lambda: pace(ledger, holder)),
         *_semconv(ledger, store),
+        Chore("hours", HOURS_SECONDS, lambda: count_hours(store.path, clock)),
         Chore("checkpoint", CHECKPOINT_SECONDS, store.checkpoint),
         Chore("prune", PRUNE_SECONDS, lambda: prune_old(store, settings, clock, holder), first=PRUNE_FIRST_SECONDS),
     ]

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from monitor.clock import FakeClock
 from monitor.metrics.exposition import render
 from monitor.model import Ending, Endpoint, LimitKind, Outcome, Usage
-from monitor.store.sqlite import semconv
+from monitor.store.sqlite import onward
 from monitor.store.sqlite.pruning import prune
 from monitor.store.sqlite.reader import open_read_only
 from monitor.store.sqlite.reports import Reports
@@ -149,7 +149,7 @@ def test_an_attempt_in_flight_is_counted_when_it_has_ended(scene: Scene) -> None
 
 def test_the_log_is_read_in_small_parts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to catch up with, no transaction is long, and none of it is lost at the seams."""
-    monkeypatch.setattr(semconv, "BATCH", 7)
+    monkeypatch.setattr(onward, "BATCH", 7)
     for n in range(30):
         scene.call(ending=served(), call_id=str(n))
     count_onward(scene.path, scene.clock)

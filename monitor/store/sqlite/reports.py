@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from monitor.model import Event, KeyFacts, PriceClass
 from monitor.store.sqlite.alerts import AlertLooks
+from monitor.store.sqlite.hours import HourLooks
 from monitor.store.sqlite.scrape import ScrapeRows
 from monitor.store.sqlite.world import key_facts_of
 
@@ -85,7 +86,7 @@ class Totals:
     cost_usd: float
 
 
-class Reports(ScrapeRows, AlertLooks):
+class Reports(ScrapeRows, AlertLooks, HourLooks):
     """What is read for people, beside what an admission reads."""
 
     __slots__ = ()

@@ -108,8 +108,12 @@ def build_migrations() -> Migrations:
             ),
         )
 
+    @migrations()
+    def m008_hours(db: Database) -> None:
+        _run(db, (tables.HOURS, tables.HOURS_OPEN))
+
     return migrations
 
 
-VERSION = 7
+VERSION = 8
 """How many migrations there are: what `user_version` of an up-to-date file says. A test holds it to the list."""

@@ -2,13 +2,12 @@
 
 The totals do not hold what these need: how many tokens an attempt had, which model answered, what was asked of it. To
 count that where an attempt is settled would make every call slower for a setting that few turn on. So the log is read
-onward from where the last look ended, a few rows at a time, and only while somebody wants these figures. Each attempt
-is counted once, in the transaction that moves the mark, however many do so and whatever is killed.
+onward, and only while somebody wants these figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,21 +15,14 @@ from typing import Any, NamedTuple
 from monitor.clock import Clock
 from monitor.redact import redact
 from monitor.store.buckets import SEMCONV_DURATION_BOUNDS, SEMCONV_TOKEN_BOUNDS, bucket, columns
-from monitor.store.sqlite.connection import Connection
-from monitor.store.sqlite.rows import Rows
+from monitor.store.sqlite.onward import OnwardRows, read_onward
 
-BATCH = 1000
 SETS = 100
 """Label sets of their own; what comes after them is counted under `OTHER`."""
 
 OTHER = ("other", "other", "other", "other")
 _ID_LIMIT = 100
 
-_MARK = "semconv_from"
-_COLUMNS = (
-    "endpoint, model_requested, model_served, outcome, status, duration_ms, prompt_tokens, completion_tokens,"
-    " generation_id, ended_at, lease_until IS NOT NULL"
-)
 _OPERATIONS = {
     "chat": "chat",
     "responses": "chat",
@@ -86,42 +78,17 @@ class _Sums:
         self.added[column] = self.added.get(column, 0) + value
 
 
-class SemconvRows(Rows):
-    """Counting, inside one transaction."""
+class SemconvRows(OnwardRows):
+    """Counting, inside one transaction; the first look begins with what is new."""
 
     __slots__ = ()
 
-    def behind(self) -> bool:
-        """Whether there is something that has not been looked at."""
-        newest, mark = self._newest(), self._mark()
-        waiting = self._db.execute("SELECT count(*) FROM semconv_open").fetchone()[0]
-        return mark != newest or waiting > 0
-
-    def look_again(self) -> None:
-        """Count what was in flight when the rows around it were looked at, and has ended since."""
-        found = self._db.execute(
-            f"SELECT call, {_COLUMNS} FROM semconv_open LEFT JOIN calls ON id = call ORDER BY call"
-        ).fetchall()
-        ended = [row for row in found if not row[-1]]
-        self._count(row for row in ended if row[1] is not None)  # else it was pruned meanwhile
-        self._db.executemany("DELETE FROM semconv_open WHERE call = ?", [(row[0],) for row in ended])
-
-    def go_on(self) -> bool:
-        """Count the next rows of the log; True when there may be more of them."""
-        newest, mark = self._newest(), self._mark()
-        if mark is None or mark > newest:
-            # The first look: from now on. Or the log is another one, of a restored backup.
-            self._set_mark(newest)
-            return False
-        rows = self._db.execute(
-            f"SELECT id, {_COLUMNS} FROM calls WHERE id > ? ORDER BY id LIMIT ?", (mark, BATCH)
-        ).fetchall()
-        if not rows:
-            return False
-        self._count(row for row in rows if not row[-1])
-        self._db.executemany("INSERT OR IGNORE INTO semconv_open VALUES (?)", [(row[0],) for row in rows if row[-1]])
-        self._set_mark(rows[-1][0])
-        return len(rows) == BATCH
+    MARK = "semconv_from"
+    OPEN = "semconv_open"
+    COLUMNS = (
+        "endpoint, model_requested, model_served, outcome, status, duration_ms, prompt_tokens, completion_tokens,"
+        " generation_id, ended_at"
+    )
 
     def semconv(self) -> list[SemconvRow]:
         """Everything that was counted, in the order in which label sets came."""
@@ -132,19 +99,7 @@ class SemconvRows(Rows):
         ).fetchall()
         return [_row(row) for row in rows]
 
-    def _newest(self) -> int:
-        return int(self._db.execute("SELECT ifnull(max(id), 0) FROM calls").fetchone()[0])
-
-    def _mark(self) -> int | None:
-        row = self._db.execute("SELECT value FROM marks WHERE name = ?", (_MARK,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def _set_mark(self, value: int) -> None:
-        self._db.execute(
-            "INSERT INTO marks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (_MARK, value)
-        )
-
-    def _count(self, rows: Iterator[tuple[Any, ...]]) -> None:
+    def count(self, rows: Iterable[tuple[Any, ...]]) -> None:
         sums: dict[Labels, _Sums] = {}
         for row in rows:
             if row[4] not in _UNTOLD:
@@ -210,20 +165,5 @@ def _row(row: tuple[Any, ...]) -> SemconvRow:
 
 
 def count_onward(path: Path, clock: Clock) -> None:
-    """Count what has ended since the last time, in small transactions. Raises StoreUnreachable and StoreDamaged."""
-    connection = Connection(path, SemconvRows)
-    try:
-        with connection.reading() as reading:
-            if not SemconvRows(reading).behind():
-                return  # no write, where there is nothing to be written
-        with connection.transaction() as rows:
-            rows.look_again()
-        going = True
-        while going:
-            started = clock.monotonic()
-            with connection.transaction() as rows:
-                going = rows.go_on()
-            if going:
-                clock.sleep(max(0.001, clock.monotonic() - started))  # let those write who admit calls
-    finally:
-        connection.close()
+    """Count what has ended since the last time. Raises StoreUnreachable and StoreDamaged."""
+    read_onward(path, clock, SemconvRows)

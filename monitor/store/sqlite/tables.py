@@ -264,6 +264,25 @@ CREATE TABLE alert_samples (
 ) WITHOUT ROWID
 """
 
+# Attempts by the hour, counted from the log some time after; and those that were in flight when it was read.
+HOURS = """
+CREATE TABLE hours (
+    hour INTEGER NOT NULL,
+    app TEXT NOT NULL,
+    model TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    n INTEGER NOT NULL DEFAULT 0,
+    billed INTEGER NOT NULL DEFAULT 0,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_usd REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (hour, app, model, outcome, kind, reason)
+) WITHOUT ROWID
+"""
+HOURS_OPEN = "CREATE TABLE hours_open (call INTEGER PRIMARY KEY)"
+
 
 def semconv() -> str:
     # One row a label set, in the order in which they came: those with a place of their own keep it for good.
