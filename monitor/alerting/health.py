@@ -114,7 +114,7 @@ def _store(o: Options) -> tuple[Rule, ...]:
         ),
         Alert(
             name="OpenRouterMonitorCardinalityLimited",
-            expr=f"sum by (job, instance, label) (increase({overflow}[1h])) > 0",
+            expr=f"increase({overflow}[1h]) > 0",
             severity=Severity.INFO,
             component=Component.MONITOR,
             summary="A label has more values than places.",
@@ -165,15 +165,15 @@ max_over_time(alertmanager_config_last_reload_successful{alertmanager}[5m]) == 0
             expr=f"""\
 sum by (job, instance, integration) (increase(alertmanager_notifications_failed_total{alertmanager}[15m])) > 0
 or
-sum by (job, instance) (increase(prometheus_notifications_dropped_total{prometheus}[15m])) > 0""",
+increase(prometheus_notifications_dropped_total{prometheus}[15m]) > 0""",
             lasts="5m",
             stays="",
             severity=Severity.CRITICAL,
             component=Component.MONITOR,
             summary="Messages about alerts do not arrive.",
-            description="{{ $labels.job }} at {{ $labels.instance }} could not deliver about"
-            ' {{ $value | printf "%.0f" }} message(s){{ with $labels.integration }} by {{ . }}{{ end }} in the last'
-            " 15 minutes.",
+            description="Messages that {{ $labels.job }} at {{ $labels.instance }} could not deliver"
+            "{{ with $labels.integration }} by {{ . }}{{ end }} in the last 15 minutes: about"
+            ' {{ $value | printf "%.0f" }}.',
             dashboard=MONITOR,
             prometheus_only=OTHERS,
         ),

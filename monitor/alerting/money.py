@@ -39,8 +39,8 @@ or
             severity=Severity.CRITICAL if o.free_only else Severity.WARNING,
             component=Component.SPEND,
             summary="A model that is not free was used.",
-            description="The app {{ $labels.app }} made {{ $value }} call(s) to models that are not free, or of unknown"
-            " price, in the last 10 minutes (or while the monitor was away).",
+            description="Calls of the app {{ $labels.app }} to models that are not free, or of unknown price, in the"
+            " last 10 minutes (or while the monitor was away): {{ $value }}.",
             dashboard=Dashboard.of(OVERVIEW, "app"),
         ),
         Alert(
