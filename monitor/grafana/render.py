@@ -12,11 +12,11 @@ import jinja2
 from monitor.errors import MonitorError
 from monitor.grafana.boards import boards
 from monitor.grafana.choices import Choices
+from monitor.grafana.lint import SOURCE, problems
 from monitor.grafana.panels import Board, place
 from monitor.grafana.variables import as_current, marks, variables
 
 TAGS = ("openrouter", "openrouter-monitor")
-SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
 def dashboards(choices: Choices) -> dict[str, dict[str, Any]]:
@@ -33,8 +33,15 @@ def as_text(dashboard: dict[str, Any]) -> str:
 
 
 def write(folder: Path, choices: Choices) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Write each dashboard to `UID.json` in the folder, which is made if need be. Raises MonitorError."""
-    for uid, dashboard in dashboards(choices).items():
+    """Write each dashboard to `UID.json` in the folder, which is made if need be.
+
+    Raises MonitorError; also, before it writes anything, for a dashboard that Grafana would not show as it is meant.
+    """
+    made = dashboards(choices)
+    for uid, dashboard in made.items():
+        for rule, panel, text in problems(dashboard, made):
+            raise MonitorError(f"the dashboard {uid} breaks the rule {rule} at {panel!r}: {text}.")
+    for uid, dashboard in made.items():
         file = folder / f"{uid}.json"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,9 @@ from monitor.grafana.panels import GREY, RED, Field, Kind, Panel, Query, Step, r
 RARE = "10m"
 """Least distance of points where calls are few: a day of 50 requests has two an hour."""
 
+SELDOM = "30m"
+"""The same for quantiles, which a few calls say little about."""
+
 USUAL = "2m"
 """At less, a scrape each minute would leave `rate` with one sample."""
 

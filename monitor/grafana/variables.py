@@ -11,6 +11,8 @@ from monitor.grafana.queries import chosen
 
 EVERYTHING = ".+"
 
+FIRING = 'ALERTS{job=~"$job", alertname=~"OpenRouter.+", alertstate="firing"}'
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -59,8 +61,9 @@ def _values(family: str, label: str) -> str:
 
 _MARKS = {
     "alerts": Annotation(
-        "Firing alerts",
-        'ALERTS{job=~"$job", alertname=~"OpenRouter.+", alertstate="firing"}',
+        "Alerts that begin",
+        # Where each begins: a mark over all of its time would cover the panels on just the days that one looks at.
+        f"{FIRING} unless {FIRING} offset $__rate_interval",
         "{{alertname}}",
         "{{severity}}",
         "red",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitor.alerting.thresholds import Thresholds
 from monitor.grafana.boards.names import ERRORS, OVERVIEW
-from monitor.grafana.panels import GREY, ORANGE, RED, YELLOW, Board, Kind, Panel, Query, Row, now, steps
+from monitor.grafana.panels import GREY, ORANGE, RED, YELLOW, Board, Field, Kind, Panel, Query, Row, now, steps
 from monitor.grafana.queries import RATE, chosen, highest, in_range, per_hour
 from monitor.grafana.shapes import (
     GAP_MS,
@@ -22,6 +22,15 @@ from monitor.grafana.shapes import (
 
 THEIRS = 'outcome=~"server_error|network_error"'
 """What counts as an error of OpenRouter or of the network: 429s and the app's own mistakes do not."""
+
+BACKGROUND = Field(
+    "5 minutes",
+    {
+        "color": {"mode": "fixed", "fixedColor": "#8ab8ff"},
+        "custom.lineWidth": 1,
+        "custom.fillOpacity": 0,
+    },
+)
 
 ALERTS_WINDOW = "the window of the alert, so that the line means the same"
 
@@ -61,7 +70,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             width=4,
             decimals=1,
             thresholds=steps((t.error_ratio, RED)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
             nothing="no attempts",
         ),
         stat(
@@ -72,7 +81,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             width=4,
             decimals=0,
             thresholds=steps((t.rate_limited, ORANGE)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
             "Succeeded",
@@ -131,7 +140,7 @@ def _errors(t: Thresholds) -> tuple[Panel, ...]:
             width=8,
             maximum=1,
             thresholds=steps((t.error_ratio, RED), base="transparent"),
-            fields=(colored("1 hour", "blue"), colored("5 minutes", "#8ab8ff")),
+            fields=(colored("1 hour", "blue"), BACKGROUND),
             look={"line": "dashed", "span": GAP_MS, "calcs": ["max", "lastNotNull"]},
         ),
         stacked(
@@ -140,6 +149,7 @@ def _errors(t: Thresholds) -> tuple[Panel, ...]:
             "suffix: /h",
             Query(per_hour("outcome", "openrouter_requests_total", 'outcome!="success"'), "{{outcome}}"),
             fields=OUTCOMES,
+            look={"calcs": []},
             nothing="All succeeded",
         ),
         stacked(
@@ -149,6 +159,7 @@ def _errors(t: Thresholds) -> tuple[Panel, ...]:
             "suffix: /h",
             Query(per_hour("code", "openrouter_requests_total"), "{{code}}"),
             fields=(colored("200", "green"), colored("429", "orange"), colored("502", "red"), colored("none", GREY)),
+            look={"calcs": []},
         ),
     )
 
@@ -166,6 +177,7 @@ def _limits(t: Thresholds) -> tuple[Panel, ...]:
             "suffix: /h",
             Query(f"{per_hour('kind', limited)} > 0", "{{kind}}"),
             width=12,
+            decimals=1,
             fields=KINDS,
             nothing="No 429",
         ),
@@ -217,7 +229,7 @@ def _limits(t: Thresholds) -> tuple[Panel, ...]:
             Query(_burn("5m"), "5 minutes", why=ALERTS_WINDOW),
             width=24,
             thresholds=steps((t.burn_rate, ORANGE), base="transparent"),
-            fields=(colored("1 hour", "blue"), colored("5 minutes", "#8ab8ff")),
+            fields=(colored("1 hour", "blue"), BACKGROUND),
             look={"line": "dashed", "calcs": ["max", "lastNotNull"]},
         ),
     )
@@ -241,6 +253,8 @@ def _refused() -> tuple[Panel, ...]:
             "Attempts an hour that never left, by the reason.",
             "suffix: /h",
             Query(f"{per_hour('reason', 'openrouter_refusals_total')} > 0", "{{reason}}"),
+            width=7,
+            look={"calcs": []},
             nothing="Nothing was refused",
         ),
         ranked(
@@ -249,6 +263,7 @@ def _refused() -> tuple[Panel, ...]:
             "short",
             now(f"sort_desc({in_range('openrouter_refusals_total', by='app')})", "{{app}}"),
             now(f"{shadow} > 0.5 or 0 * {in_range('openrouter_refusals_total')}", "shadow {{reason}}"),
+            width=5,
             decimals=0,
         ),
         table(
@@ -257,6 +272,7 @@ def _refused() -> tuple[Panel, ...]:
             {"model": "Model", "outcome": "Outcome"},
             Column("Failed", f"{named} > 0.5", decimals=0, width=70),
             Column("Part", f"{named} / on (model) group_left () ({attempts} > 0)", "percentunit", 1, width=70),
+            width=12,
             nothing="None failed",
         ),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from monitor.alerting.thresholds import Thresholds
 from monitor.grafana.boards.names import HEALTH
 from monitor.grafana.panels import GREEN, ORANGE, RED, Board, Panel, Query, Row, Text, now, steps
-from monitor.grafana.queries import RANGE, RATE, chosen, highest, per_hour, quantile
-from monitor.grafana.shapes import GAP_MS, Column, lines, stacked, stat, table
+from monitor.grafana.queries import RANGE, RATE, chosen, highest, in_range, per_hour, quantile
+from monitor.grafana.shapes import GAP_MS, SELDOM, Column, lines, ranked, stacked, stat, table
 
 STARTED = chosen("process_start_time_seconds")
 ALERTS = 'ALERTS{job=~"$job", alertname=~"OpenRouter.+"}'
@@ -22,6 +22,7 @@ def board(t: Thresholds) -> Board:
             Row("What it is told by OpenRouter", _polls(t)),
             Row("Alerts and jobs", _alerts()),
             Row("Store and scrapes", _store()),
+            Row("The proxy", _proxy()),
             Row("Process", _process()),
         ),
     )
@@ -38,7 +39,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             now(f"min({chosen('up')})", "up"),
             thresholds=steps((1, GREEN), base=RED),
             texts=(Text(0, "down", RED), Text(1, "up", GREEN)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
             "Reads the store",
@@ -47,7 +48,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             now(f"min(min_over_time({ok}{RANGE}))", "reads"),
             thresholds=steps((1, GREEN), base=RED),
             texts=(Text(0, "not always", RED), Text(1, "always", GREEN)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
             "Stalest poll",
@@ -57,7 +58,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             now(f"max({_age()})", "intervals"),
             decimals=1,
             thresholds=steps((t.poll_intervals, RED)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
             nothing="no poll yet",
         ),
         stat(
@@ -112,10 +113,11 @@ def _polls(t: Thresholds) -> tuple[Panel, ...]:
     return (
         lines(
             "Age of what was polled",
-            f"In intervals of the poll. An alert begins above {t.poll_intervals:g}: what is shown elsewhere may then no"
-            " longer be so.",
+            f"The most, in intervals of the poll. An alert begins above {t.poll_intervals:g}: then what"
+            " is shown elsewhere may no longer be so.",
             "suffix: x",
-            Query(_age(), "{{poller}}"),
+            Query(f"max_over_time(({_age()})[$__rate_interval:])", "{{poller}}"),
+            every=SELDOM,
             decimals=1,
             thresholds=steps((t.poll_intervals, RED), base="transparent"),
             look={"line": "dashed", "fill": 0, "calcs": ["max", "lastNotNull"]},
@@ -125,15 +127,15 @@ def _polls(t: Thresholds) -> tuple[Panel, ...]:
             "Polls an hour that brought no answer, by what was asked for.",
             "suffix: /h",
             Query(per_hour("poller", polls, 'result="failure"'), "{{poller}}"),
-            look={"calcs": ["max"]},
+            look={"calcs": ["max"], "highest": 1},
         ),
         lines(
             "Duration of polls, p95",
             "95 of 100 polls took no longer.",
             "s",
             Query(quantile(0.95, duration, by="poller"), "{{poller}}"),
-            every="30m",
-            look={"span": GAP_MS * 2, "fill": 0, "calcs": ["mean", "max"]},
+            every=SELDOM,
+            look={"span": GAP_MS * 2, "fill": 0, "calcs": ["max"]},
         ),
     )
 
@@ -141,13 +143,15 @@ def _polls(t: Thresholds) -> tuple[Panel, ...]:
 def _alerts() -> tuple[Panel, ...]:
     # The label `job` of the daemon's jobs is Prometheus' own name for the scrape, which moves ours aside.
     runs = "openrouter_monitor_job_runs_total"
-    bad = per_hour("exported_job, result", runs, 'result!="success"')
+    bad = per_hour("exported_job", runs, 'result!="success"')
     return (
         table(
             "Alerts",
             "Alerts of openrouter-monitor that fire or wait for their time to pass.",
             {"alertname": "Alert", "severity": "Severity", "alertstate": "State"},
             Column("Series", f"sum by (alertname, severity, alertstate) ({ALERTS})", decimals=0, width=70),
+            width=12,
+            widths={"severity": 90, "alertstate": 80},
             nothing="No alert fires",
         ),
         stacked(
@@ -155,13 +159,16 @@ def _alerts() -> tuple[Panel, ...]:
             "Runs an hour of what the daemon does at intervals. A poll that finds fresh figures need not ask.",
             "suffix: /h",
             Query(per_hour("exported_job", runs), "{{exported_job}}"),
+            width=6,
+            look={"calcs": []},
         ),
         stacked(
             "Jobs that failed, or were missed",
             "Runs an hour; missed: the run before still went on. Nothing here is good.",
             "suffix: /h",
-            Query(f"{bad} > 0 or 0 * sum({bad})", "{{exported_job}} {{result}}"),
-            look={"calcs": ["max"]},
+            Query(bad, "{{exported_job}}"),
+            width=6,
+            look={"calcs": [], "highest": 1},
         ),
     )
 
@@ -197,6 +204,47 @@ def _store() -> tuple[Panel, ...]:
             width=6,
             decimals=0,
             thresholds=steps((1, ORANGE), base="transparent"),
+            look={"highest": 1},
+        ),
+    )
+
+
+def _proxy() -> tuple[Panel, ...]:
+    admission, added = "openrouter_monitor_admission_seconds", "openrouter_monitor_added_seconds"
+    proxy = "openrouter_monitor_proxy"
+    return (
+        lines(
+            "What the proxy costs",
+            "Time that it added to a call, and the part of it that was the wait for a verdict: 50 and 95 of 100 calls"
+            " waited no longer.",
+            "s",
+            *(
+                Query(quantile(q, name), f"{what}, p{q * 100:g}")
+                for name, what in ((added, "added"), (admission, "verdict"))
+                for q in (0.5, 0.95)
+            ),
+            every=SELDOM,
+            look={"span": GAP_MS, "fill": 0, "calcs": ["mean", "max"]},
+        ),
+        lines(
+            "In the proxy",
+            "Requests that it is answering, calls that wait for a slot of a window, and open connections.",
+            "short",
+            *(
+                Query(f"sum({chosen(f'{proxy}_{what}')})", name)
+                for what, name in (("in_flight", "under way"), ("waiting", "waiting"), ("connections", "connections"))
+            ),
+            decimals=0,
+            look={"highest": 1, "calcs": ["max", "lastNotNull"]},
+        ),
+        ranked(
+            "Turned away",
+            "Requests in the range looked at that it answered by itself, without a verdict of the guard, by the reason;"
+            " upstream_: that OpenRouter left unanswered.",
+            "short",
+            now(f"sort_desc({in_range(f'{proxy}_turned_away_total', by='reason')} > 0.5)", "{{reason}}"),
+            decimals=0,
+            nothing="None",
         ),
     )
 

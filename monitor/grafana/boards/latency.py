@@ -6,7 +6,7 @@ from monitor.alerting.thresholds import Thresholds
 from monitor.grafana.boards.names import LATENCY
 from monitor.grafana.panels import BLUE, GREEN, ORANGE, PURPLE, RED, Board, Field, Kind, Panel, Query, Row, now, steps
 from monitor.grafana.queries import HOUR, RANGE, RATE, chosen, highest, in_range, mean, per_hour, quantile
-from monitor.grafana.shapes import GAP_MS, RARE, Column, colored, dashed, lines, ranked, stacked, stat, table
+from monitor.grafana.shapes import GAP_MS, SELDOM, Column, colored, dashed, lines, ranked, stacked, stat, table
 
 DURATION = "openrouter_request_duration_seconds"
 TTFT = "openrouter_time_to_first_token_seconds"
@@ -56,7 +56,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             "Half of the streamed answers in the range looked at began no later.",
             "s",
             now(quantile(0.5, TTFT, window=RANGE), "p50"),
-            decimals=2,
+            decimals=1,
             nothing="no streams",
         ),
         stat(
@@ -74,11 +74,11 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             decimals=1,
         ),
         stat(
-            "Tokens per answer",
+            "Tokens each",
             "Input and output tokens of an answer, on average of the range looked at.",
             "short",
             now(f"{tokens} / ({good} > 0)", "tokens"),
-            decimals=0,
+            decimals=1,
             nothing="no answers",
         ),
         stat(
@@ -88,7 +88,7 @@ def _figures(t: Thresholds) -> tuple[Panel, ...]:
             now(cost, "cost"),
             decimals=2,
             thresholds=steps((ANY, ORANGE)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
             "Cost of 1000 calls",
@@ -125,7 +125,7 @@ def _latency(t: Thresholds) -> tuple[Panel, ...]:
             "s",
             *of(DURATION, GOOD),
             width=12,
-            every=RARE,
+            every=SELDOM,
             fields=shades,
             thresholds=steps((t.latency_seconds, ORANGE), base="transparent"),
             look={**look, "line": "dashed"},
@@ -136,7 +136,7 @@ def _latency(t: Thresholds) -> tuple[Panel, ...]:
             "s",
             *of(TTFT),
             width=12,
-            every=RARE,
+            every=SELDOM,
             fields=shades,
             look=look,
         ),
@@ -148,7 +148,7 @@ def _latency(t: Thresholds) -> tuple[Panel, ...]:
             (Query(f"sum by (le) (increase({buckets}{RATE}))", "{{le}}", format="heatmap"),),
             width=12,
             decimals=0,
-            every="30m",
+            every=SELDOM,
             look={"axis": "s", "scheme": "Blues"},
         ),
         ranked(
@@ -174,11 +174,13 @@ def _tokens() -> tuple[Panel, ...]:
 
     return (
         stacked(
-            "Tokens",
+            "Tokens an hour",
             "Tokens billed an hour. Cached and reasoning tokens are parts of these.",
-            "suffix: /h",
+            "short",
             Query(per_hour("type", by_type), "{{type}}"),
+            width=6,
             fields=(colored("input", BLUE), colored("output", PURPLE)),
+            look={"calcs": ["mean"]},
         ),
         lines(
             "Cached and reasoning",
@@ -186,8 +188,9 @@ def _tokens() -> tuple[Panel, ...]:
             "percentunit",
             Query(part("openrouter_cached_input_tokens_total", "input"), "cached, of input"),
             Query(part("openrouter_reasoning_output_tokens_total", "output"), "reasoning, of output"),
+            width=6,
             maximum=1,
-            every="30m",
+            every=SELDOM,
             fields=(colored("cached, of input", BLUE), colored("reasoning, of output", PURPLE)),
             look={"span": GAP_MS, "calcs": ["mean"]},
         ),
@@ -195,8 +198,9 @@ def _tokens() -> tuple[Panel, ...]:
             "Tokens by app and model",
             "Over the range looked at.",
             {"app": "App", "model": "Model"},
-            Column("Input", in_range(by_type, 'type="input"', by="app, model"), decimals=1, width=75),
-            Column("Output", in_range(by_type, 'type="output"', by="app, model"), decimals=1, width=75),
+            Column("Input", in_range(by_type, 'type="input"', by="app, model"), decimals=1, width=90),
+            Column("Output", in_range(by_type, 'type="output"', by="app, model"), decimals=1, width=90),
+            width=12,
         ),
     )
 
@@ -229,18 +233,17 @@ def _money(t: Thresholds) -> tuple[Panel, ...]:
             look={"fill": 15},
         ),
         stacked(
-            "Cost by app",
-            "Dollars an hour, as OpenRouter reported them with each answer.",
+            "Cost an hour by app",
+            "As OpenRouter reported it with each answer.",
             "currencyUSD",
             Query(f"sum by (app) (rate({chosen(cost)}{RATE})) * {HOUR}", "{{app}}"),
+            look={"calcs": []},
         ),
-        ranked(
+        table(
             "Cost by app and model",
             "Of the range looked at, of those that cost anything. Reckoned from samples: about.",
-            "currencyUSD",
-            now(f"sort_desc({in_range(cost, by='app, model')} > 0)", "{{app}}: {{model}}"),
-            decimals=2,
-            thresholds=steps(base=ORANGE),
+            {"app": "App", "model": "Model"},
+            Column("Cost", f"{in_range(cost, by='app, model')} > 0", "currencyUSD", 4, steps(base=ORANGE), width=90),
             nothing="Nothing was billed",
         ),
         stat(
@@ -315,7 +318,7 @@ def _account(t: Thresholds) -> tuple[Panel, ...]:
             nothing="not read",
         ),
         stat(
-            "Requests of that day",
+            "Its requests",
             "Requests of the account on its last whole day, over all its keys.",
             "short",
             now(of(f"{activity}_requests"), "{{account}}"),
@@ -324,7 +327,7 @@ def _account(t: Thresholds) -> tuple[Panel, ...]:
             nothing="not read",
         ),
         stat(
-            "Tokens of that day",
+            "Its tokens",
             "Tokens of the account on its last whole day, over all its keys.",
             "short",
             now(f"sum by (account) (max by (account, type) ({tokens}))", "{{account}}"),
@@ -333,7 +336,7 @@ def _account(t: Thresholds) -> tuple[Panel, ...]:
             nothing="not read",
         ),
         stat(
-            "Billed that day",
+            "Billed for it",
             "What OpenRouter billed the account for its last whole day.",
             "currencyUSD",
             now(of(f"{activity}_usage_usd"), "{{account}}"),
@@ -342,7 +345,7 @@ def _account(t: Thresholds) -> tuple[Panel, ...]:
             nothing="not read",
         ),
         stat(
-            "Past the guard that day",
+            "Past the guard",
             "Of that, what is not on record here: spent by whichever key, past the guard.",
             "currencyUSD",
             now(f"clamp_min({of(f'{activity}_unaccounted_usage_usd')}, 0)", "{{account}}"),

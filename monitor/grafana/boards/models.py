@@ -10,6 +10,7 @@ from monitor.grafana.shapes import (
     GOOD_WHEN_MANY,
     OUTCOMES,
     PLAIN,
+    SELDOM,
     STATES,
     Column,
     colored,
@@ -68,7 +69,7 @@ def _figures() -> tuple[Panel, ...]:
             now(f"sum(1 - {LISTED})", "models"),
             width=4,
             thresholds=steps((1, RED)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
             "In use and not free",
@@ -77,7 +78,7 @@ def _figures() -> tuple[Panel, ...]:
             now(f"sum({LISTED} - {FREE})", "models"),
             width=4,
             thresholds=steps((1, ORANGE)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
             "Next withdrawal",
@@ -131,12 +132,13 @@ def _states(t: Thresholds) -> tuple[Panel, ...]:
         ),
         lines(
             "Price of models in use",
-            "Listed price of a million tokens. A free model's is zero.",
+            "Listed price of a million tokens, of those that have one.",
             "currencyUSD",
-            Query(f"max by (model, type) ({prices}) * {MILLION}", "{{model}} {{type}}"),
+            Query(f"max by (model, type) ({prices}) * {MILLION} > 0", "{{model}} {{type}}"),
             width=12,
             height=9,
             look={"steps": True, "legend": "table", "calcs": ["min", "max", "lastNotNull"], "fill": 0},
+            nothing="All are free",
         ),
         table(
             "What each is now",
@@ -183,14 +185,14 @@ def _catalogue() -> tuple[Panel, ...]:
             " has a price.",
             "short",
             Query(
-                f"sum by (change) (increase({chosen('openrouter_model_changes_total')}[$__rate_interval])) > 0.5",
+                f"sum by (change) (increase({chosen('openrouter_model_changes_total')}[$__rate_interval]))",
                 "{{change}}",
             ),
             width=12,
             decimals=0,
             fields=(colored("free_removed", RED), colored("removed", ORANGE), colored("price", PURPLE)),
-            look={"calcs": []},
-            nothing="Nothing has changed",
+            every=SELDOM,
+            look={"calcs": [], "highest": 1},
         ),
     )
 
@@ -207,10 +209,9 @@ def _calls() -> tuple[Panel, ...]:
             "Attempts by model",
             "Attempts an hour that left, by the model asked for; `other` is all that has no name of its own.",
             "suffix: /h",
-            Query(
-                f"sum by (model) (rate({chosen('openrouter_requests_total')}[$__rate_interval])) * 3600", "{{model}}"
-            ),
+            Query(per_hour("model", "openrouter_requests_total"), "{{model}}"),
             width=12,
+            look={"calcs": []},
             link=ERRORS,
         ),
         stacked(
@@ -220,6 +221,7 @@ def _calls() -> tuple[Panel, ...]:
             Query(per_hour("outcome", "openrouter_requests_total"), "{{outcome}}"),
             width=12,
             fields=OUTCOMES,
+            look={"calcs": []},
             link=ERRORS,
         ),
         table(
@@ -240,7 +242,7 @@ def _calls() -> tuple[Panel, ...]:
                 decimals=0,
             ),
             Column("p95", f"{duration} {free}", "s", 1),
-            Column("First token, p50", f"{ttft} {free}", "s", 2),
+            Column("First token, p50", f"{ttft} {free}", "s", 1),
             width=24,
             widths={"model": 420},
         ),

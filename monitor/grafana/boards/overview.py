@@ -5,13 +5,13 @@ from __future__ import annotations
 from monitor.alerting.thresholds import Thresholds
 from monitor.grafana.boards.names import ERRORS, HEALTH, LATENCY, MODELS, OVERVIEW
 from monitor.grafana.panels import GREEN, ORANGE, PURPLE, RED, Board, Kind, Panel, Query, Row, Text, now, steps
-from monitor.grafana.queries import HOUR, RANGE, RATE, chosen, highest, in_range, per_hour, quantile
+from monitor.grafana.queries import RANGE, RATE, chosen, highest, in_range, per_hour, quantile
 from monitor.grafana.shapes import (
     GAP_MS,
     GOOD_WHEN_MANY,
     OUTCOMES,
     PLAIN,
-    RARE,
+    SELDOM,
     STATES,
     Column,
     colored,
@@ -22,12 +22,12 @@ from monitor.grafana.shapes import (
     stat,
     table,
 )
+from monitor.grafana.variables import FIRING
 
 USED = highest("openrouter_free_daily_requests_used")
 LIMIT = highest("openrouter_free_daily_requests_limit")
 RESET = highest("openrouter_free_daily_reset_timestamp_seconds")
 ENDS = highest("openrouter_free_daily_exhaustion_timestamp_seconds")
-FIRING = 'count(ALERTS{job=~"$job", alertname=~"OpenRouter.+", alertstate="firing"}) or vector(0)'
 
 ANY = 1e-9
 """The first step above nothing: any money at all."""
@@ -60,7 +60,7 @@ def _money(t: Thresholds) -> tuple[Panel, ...]:
             "currencyUSD",
             now(highest("openrouter_key_usage_daily_usd", by="key"), "{{key}}"),
             thresholds=steps((t.spend_usd + ANY, ORANGE)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
             nothing="unknown",
             link=LATENCY,
         ),
@@ -71,7 +71,7 @@ def _money(t: Thresholds) -> tuple[Panel, ...]:
             "currencyUSD",
             now(past_the_guard, "{{key}}"),
             thresholds=steps((t.unaccounted_usd, RED)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
             nothing="unknown",
             link=LATENCY,
         ),
@@ -83,7 +83,7 @@ def _money(t: Thresholds) -> tuple[Panel, ...]:
             now(in_range("openrouter_tier_requests_total", 'tier!="free"'), "calls"),
             decimals=0,
             thresholds=steps((0.5, ORANGE)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
             link=LATENCY,
         ),
     )
@@ -98,18 +98,17 @@ def _quota(t: Thresholds) -> tuple[Panel, ...]:
             now(f"{USED} / ({LIMIT} > 0)", "{{account}}"),
             decimals=0,
             thresholds=steps((t.quota_warning, ORANGE), (t.quota_critical, RED)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
         ),
         stat(
-            "Lasts the day?",
-            "Yes, or how long before midnight UTC the free requests end at the pace of the day or of its last hour,"
-            " whichever is faster.",
-            "s",
-            now(f"({RESET} - {ENDS}) or 0 * {RESET}", "{{account}}"),
-            decimals=0,
-            thresholds=steps((1, ORANGE), (4 * HOUR, RED)),
-            texts=(Text(0, "yes", GREEN),),
-            look={"fill": "background"},
+            "Runs out at",
+            "When the day's free requests end, in UTC, at the pace of the day or of its last hour, whichever is faster;"
+            " or that they last until midnight.",
+            "time:HH:mm",
+            now(f"1000 * {ENDS} or 0 * {RESET}", "{{account}}"),
+            thresholds=steps((1, ORANGE)),
+            texts=(Text(0, "not today", GREEN),),
+            look={"fill": "background_solid"},
         ),
         stat(
             "Requests left",
@@ -123,16 +122,16 @@ def _quota(t: Thresholds) -> tuple[Panel, ...]:
             "Time until the day's free requests begin anew, at midnight UTC.",
             "s",
             now(f"{RESET} - time()", "{{account}}"),
-            decimals=0,
+            decimals=1,
         ),
         stat(
             "Firing alerts",
             "Alerts of openrouter-monitor that fire now; none also where Prometheus has no rules of ours.",
             "short",
-            now(FIRING, "alerts"),
+            now(f"count({FIRING}) or vector(0)", "alerts"),
             decimals=0,
             thresholds=steps((0.5, RED)),
-            look={"fill": "background"},
+            look={"fill": "background_solid"},
             link=HEALTH,
         ),
     )
@@ -240,8 +239,8 @@ def _details() -> tuple[Panel, ...]:
             "s",
             Query(quantile(0.5, duration, 'outcome="success"'), "p50"),
             Query(quantile(0.95, duration, 'outcome="success"'), "p95"),
-            every=RARE,
-            look={"span": GAP_MS},
+            every=SELDOM,
+            look={"span": GAP_MS, "fill": 0},
             link=LATENCY,
         ),
     )
