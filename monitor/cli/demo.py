@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.cli.context import Command, Invocation, passes_invocation
-from monitor.cli.output import Column, Output, Styled
+from monitor.cli.output import Output, Styled
 
 if TYPE_CHECKING:
     from monitor.cli.demo_scenes import Cast, Stage, Told
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 APPS = ("billing-bot", "summariser", "notebook")
 SIMULATED_KEY = "sk-or-v1-of-the-demo-no-secret"
+SIMULATED_MANAGEMENT_KEY = "sk-or-v1-of-the-demo-to-manage-no-secret"
 LATENCY_SECONDS, CHUNK_SECONDS = 0.12, 0.03
-LOG_ROWS = 200
 _SIGNS = {"let through": ("✓", "bold green"), "refused": ("✗", "bold red"), "lost": ("~", "bold yellow")}
 
 
@@ -37,8 +37,10 @@ def demo(run: Invocation, live: bool) -> None:
     Three example apps call a simulated OpenRouter; with OPENROUTER_API_KEY set, the real one, with two free requests.
     Everything is kept in a new store, so that the other commands have something to show.
 
-    With --serve the daemon runs as well, always against the simulator, with a made-up day behind it.
+    With --serve the daemon runs as well, always against the simulator, with a day behind it: traffic that was recorded,
+    if ../shared/data/traces is there, else a made-up one.
     """
+    from monitor.cli.demo_books import sum_up
     from monitor.cli.demo_scenes import scenes
 
     if live:
@@ -58,22 +60,27 @@ def demo(run: Invocation, live: bool) -> None:
                     _tell(out, scene.app, scene.what, told)
                 if simulator is not None:
                     simulator.faults.clear()
-        _sum_up(run, settings, simulator)
+        sum_up(run, settings, simulator, APPS)
         _what_next(out, _config_file(folder, settings), settings, simulated=simulator is not None)
 
 
 def _live(run: Invocation) -> None:
     """The daemon with something to watch."""
-    from monitor.cli.demo_live import PER_DAY, Callers, live_through_yesterday, serve_until_stopped
+    from monitor.cli.demo_arrivals import past_day, places
+    from monitor.cli.demo_live import PER_DAY, Callers, live_through, serve_until_stopped
     from monitor.cli.serve import tell as tell_where
 
     if run.store is not None:
         _refuse_existing(run.store)
     folder, out = Path(tempfile.mkdtemp(prefix="openrouter-monitor-demo-")), run.out
-    with _simulated(run, _store(run, folder), per_day=PER_DAY, is_free_tier=False) as (settings, simulator):
-        out.line("A day that has passed is put through the ledger …")
-        used = live_through_yesterday(settings, simulator, run.clock)
-        out.line(f"Its calls used {used} of today's {PER_DAY} free requests.")
+    with _simulated(run, _store(run, folder), per_day=PER_DAY, is_free_tier=False, credits_usd=10.0) as world:
+        settings, simulator = world
+        until = run.clock.now()
+        past = past_day(places(), until)
+        out.line(f"{past.told}, is put through the ledger …")
+        with out.progress("the past day") as bar:
+            used = live_through(past.arrivals, until, settings, simulator, bar.at)
+        out.line(f"Since midnight, UTC, it used {used} of today's {PER_DAY} free requests.")
         with _stage(run, settings, simulator) as stage, contextlib.ExitStack() as ending:
             callers = Callers(stage, simulator, lambda app, what, told: _tell(out, app, what, told))
 
@@ -111,7 +118,12 @@ def _simulated(run: Invocation, store: str, **account: Any) -> Iterator[tuple[Se
     from monitor.simulator.options import SimulatorOptions
     from monitor.simulator.server import Simulator
 
-    options = SimulatorOptions(latency_seconds=LATENCY_SECONDS, chunk_delay_seconds=CHUNK_SECONDS, **account)
+    options = SimulatorOptions(
+        latency_seconds=LATENCY_SECONDS,
+        chunk_delay_seconds=CHUNK_SECONDS,
+        management_keys=frozenset({SIMULATED_MANAGEMENT_KEY}),
+        **account,
+    )
     with Simulator(options, clock=run.clock) as simulator:
         # The user's own settings stay out of it: the demo shows the same to everybody.
         yield (
@@ -120,6 +132,7 @@ def _simulated(run: Invocation, store: str, **account: Any) -> Iterator[tuple[Se
                     "store": store,
                     "base_url": simulator.base_url,
                     "api_key": SIMULATED_KEY,
+                    "management_key": SIMULATED_MANAGEMENT_KEY,
                     "account": "demo",
                     "apps": {"billing-bot": {"share": 0.4}},
                 }
@@ -198,73 +211,6 @@ def _tell(out: Output, app: str, what: str, told: Told) -> None:
         Styled(verdict.ljust(13), style), "  ", Styled(app.ljust(11), "bold"), f"  {what}{times}", Styled(reason, style)
     )
     out.indented(15, Styled(told.text, "dim"))
-
-
-def _sum_up(run: Invocation, settings: Settings, simulator: Simulator | None) -> None:
-    from monitor.cli import calls
-    from monitor.clock import day_of
-    from monitor.status import gather
-    from monitor.store.protocol import ALL_APPS
-    from monitor.store.sqlite.browse import Walk
-    from monitor.store.sqlite.reader import Reader
-
-    out, now = run.out, run.clock.now()
-    with Reader(settings.store_path) as reader:
-        with reader.moment() as reports:
-            totals, refusals = reports.totals(), reports.refusals()
-            attempts, uncounted = reports.day_windows(settings.account, day_of(now)).get(ALL_APPS, (0, 0))
-        status = gather(reader, settings, now)
-        rows = _one_of_each(Walk(reader, limit=LOG_ROWS))
-    out.heading("By app")
-    left = {app: sum(t.attempts for t in totals if t.app == app) for app in APPS}
-    fine = {app: sum(t.attempts for t in totals if t.app == app and t.outcome == "success") for app in APPS}
-    held = {app: {r: n for (a, r, shadow), n in refusals.items() if a == app and not shadow} for app in APPS}
-    columns = [
-        Column("app"),
-        Column("left", right=True),
-        Column("succeeded", right=True),
-        Column("refused", right=True),
-    ]
-    out.table(
-        [*columns, Column("why", fold=True)],
-        [[Styled(app, "bold"), left[app], fine[app], sum(held[app].values()), _reasons(held[app])] for app in APPS],
-    )
-    out.heading("The log, newest first, one row of each kind")
-    calls.show(out, rows, now)
-    if simulator is not None:
-        _compare(out, simulator, sum(left.values()), attempts - uncounted, status)
-    day, minute = status["day"], status["minute"]
-    left_today, left_now = (f"{window['left']} of {window['limit']}" for window in (day, minute))
-    out.blank()
-    out.line(f"Free requests left: {left_today} today, {left_now} this minute.")
-
-
-def _one_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest row of each app, outcome and reason."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        found.setdefault((row["app"], row["outcome"], row["reason"], row["stream"], row["error"]), row)
-    return list(found.values())
-
-
-def _reasons(held: dict[str, int]) -> str | None:
-    return ", ".join(f"{reason} {n}" if n > 1 else reason for reason, n in held.items()) or None
-
-
-def _compare(out: Output, simulator: Simulator, left: int, counted: int, status: dict[str, Any]) -> None:
-    """Our books beside the simulator's, which knows nothing of ours."""
-    books = simulator.books
-    rows: list[tuple[str, str, str]] = [
-        ("requests that arrived", str(left), str(books.requests)),
-        ("free requests counted", str(counted), str(books.counted)),
-        ("billed", f"${status['spend']['month_usd']:.2f}", f"${books.cost_usd:.2f}"),
-        ("over quota", "0", str(books.overshoots)),
-    ]
-    out.heading("The books, ours beside OpenRouter's")
-    out.table(
-        [Column("what"), Column("ours", right=True), Column("theirs", right=True)],
-        [[what, ours, Styled(theirs, "green" if ours == theirs else "bold red")] for what, ours, theirs in rows],
-    )
 
 
 def _config_file(folder: Path, settings: Settings) -> Path:

@@ -6,7 +6,7 @@ import logging
 import random
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from monitor.clock import Clock
@@ -15,6 +15,7 @@ from monitor.simulator.server import Simulator
 from monitor.store import open_store
 
 if TYPE_CHECKING:
+    from monitor.cli.demo_arrivals import Arrival
     from monitor.cli.demo_scenes import Stage, Told
     from monitor.daemon import Running
 
@@ -30,8 +31,13 @@ QUESTION: dict[str, Any] = {
 Tell = Callable[[str, str, "Told"], None]
 
 
-def live_through_yesterday(settings: Settings, simulator: Simulator, clock: Clock) -> int:
-    """Put a made-up day into the store, and let the simulated OpenRouter know what it used of today; returns that."""
+def live_through(
+    arrivals: Sequence[Arrival], until: float, settings: Settings, simulator: Simulator, tick: Callable[..., None]
+) -> int:
+    """Put the day before `until` into the store, and let the simulated OpenRouter know what it used of today.
+
+    Returns that. `tick` is told what part of it is done, from 0 to 1.
+    """
     from monitor.cli.demo_past import replay
     from monitor.openrouter.catalogue import parse_catalogue
     from monitor.runtime import fetching, plain_client
@@ -40,7 +46,7 @@ def live_through_yesterday(settings: Settings, simulator: Simulator, clock: Cloc
         answer = fetching(client)(f"{settings.base_url}/models?output_modalities=all", {})
     store = open_store(settings.store_path)
     try:
-        used = replay(store, settings, parse_catalogue(answer.body).models, clock.now(), PER_DAY)
+        used = replay(store, settings, parse_catalogue(answer.body).models, until, PER_DAY, arrivals, tick)
     finally:
         store.close()
     simulator.set_used(used)

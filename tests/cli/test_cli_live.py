@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -36,7 +35,9 @@ def past(tmp_path) -> SQLiteStore:
     settings = Settings(store=str(store.path), apps={"billing-bot": {"share": 0.4}})
     used = replay(store, settings, {**free, **twins}, EVENING, LIMIT)
     with store.transaction() as tx:
-        assert tx.day_windows("default", day_of(EVENING))[""][0] == used
+        attempts, uncounted = tx.day_windows("default", day_of(EVENING))[""]
+        assert attempts - uncounted == used
+        assert tx.account("default").elsewhere == 0
     return store
 
 
@@ -46,8 +47,12 @@ def test_a_replayed_day_brings_every_figure_to_life(past):
     assert 200 < calls < 1000
     assert one(past, "SELECT sum(n) FROM totals") + one(past, "SELECT sum(n) FROM refusals") == calls
     assert {outcome for (outcome,) in rows(past, "SELECT DISTINCT outcome FROM calls")} >= {
-        "success", "rate_limited", "server_error", "refused",
+        "success", "rate_limited", "server_error", "network_error", "cancelled", "refused",
     }  # fmt: skip
+    kinds = {kind for (kind,) in rows(past, "SELECT DISTINCT limit_kind FROM calls WHERE limit_kind IS NOT NULL")}
+    assert kinds == {"upstream", "free_minute", "free_daily"}
+    reasons = {reason for (reason,) in rows(past, "SELECT DISTINCT reason FROM calls WHERE reason IS NOT NULL")}
+    assert reasons >= {"model_not_free", "fallback_not_free", "paid_plugin", "day_limit"}
     assert one(past, "SELECT count(*) FROM events") >= 3
     assert one(past, "SELECT count(*) FROM holds") == 0
     settings = Settings(store=str(past.path))
@@ -58,7 +63,7 @@ def test_a_replayed_day_brings_every_figure_to_life(past):
 
 def test_nothing_of_a_replayed_day_lies_in_the_future_or_costs(past):
     """Made-up calls end before the demo begins, and none is billed."""
-    assert one(past, "SELECT max(ended_at) FROM calls") <= EVENING + 60
+    assert one(past, "SELECT max(ended_at) FROM calls") <= EVENING
     assert one(past, "SELECT min(started_at) FROM calls") >= EVENING - DAY
     assert one(past, "SELECT sum(cost_usd) FROM totals") == 0
 
@@ -75,12 +80,18 @@ def test_a_replayed_day_is_the_same_each_time(tmp_path):
 
 @pytest.mark.processes
 def test_the_live_demo_serves_until_it_is_told_to_stop(tmp_path):
-    """It prints where it listens, whatever port is taken, answers with a lived-in status, and ends with code 0."""
+    """It says what its past day is, here traffic that lies beside the folder it is run in, and where it listens; it
+    answers with a lived-in status, and ends with code 0."""
+    traces = tmp_path / "shared" / "data" / "traces"
+    traces.mkdir(parents=True)
+    lines = [f"{n * 500},{100 + n},{10 + n % 40}" for n in range(300)]
+    for name in ("code.csv", "talk.csv"):
+        (traces / name).write_text("\n".join(["timestamp_ms,input_length,output_length", *lines]))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENROUTER")}
     environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "monitor", "demo", "--serve"],
-        cwd=Path(__file__).parents[2],
+        cwd=tmp_path / "work",
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,7 +99,11 @@ def test_the_live_demo_serves_until_it_is_told_to_stop(tmp_path):
     )
     try:
         assert process.stdout is not None
-        url = next(found[0] for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        said = [next(process.stdout)]
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", said[-1])):
+            said.append(next(process.stdout))
+        url = found[0]
+        assert said[0].startswith("Recorded traffic: the 600 requests of code.csv and talk.csv, stretched over a day")
         status = json.loads(fetch(f"{url}/api/status"))
         assert status["catalogue"]["free"] > 0
         text = fetch(f"{url}/metrics").decode()
