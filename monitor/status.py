@@ -16,6 +16,8 @@
 | `key` | `present`, `read_at`, `error`, and the fields of `KeyFacts` (null: never told) |
 | `spend` | `day_usd`, `month_usd`, `reserved_usd`, `budget_day_usd`, `budget_month_usd` |
 | `refused_today` | `total`, `by_reason`, `shadow` (left, but would have been refused), `complete` |
+| `failures` | what went wrong last, newest first: `id`, `at`, `app`, `model`, `outcome`, `status`, `limit_kind`,
+  `reason`, `error` of the newest, and `times`: how often the same happened among the newest attempts |
 | `in_flight` | `attempts`, `expired` (their process died, or lost them) |
 | `cooling` | list of `subject` (a model; "account"; "paid calls"), `until` |
 | `catalogue` | null, or `source`, `fetched_at`, `models`, `free`, `usable` |
@@ -25,13 +27,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from monitor.bookings import DEFAULT_PER_DAY, day_window, minute_limit
-from monitor.clock import age_of, day_of, month_start_day, next_midnight
+from monitor.clock import DAY, age_of, day_of, month_start_day, next_midnight
 from monitor.config import Settings
 from monitor.errors import ConfigError
-from monitor.model import Event, KeyFacts, PriceClass
+from monitor.model import Event, KeyFacts, Outcome, PriceClass
 from monitor.policy.balances import MinuteWindow
 from monitor.policy.forecast import exhaustion_at, pace_per_hour
 from monitor.policy.shares import promised
@@ -42,6 +46,8 @@ from monitor.store.sqlite.reader import Reader
 from monitor.store.sqlite.reports import Reports
 
 EVENTS_SHOWN = 5
+FAILURES_SHOWN = 5
+FAILURES_LOOKED_AT = 200
 
 _COOLING = {"": "account", "$": "paid calls"}
 
@@ -79,13 +85,8 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
             ],
             "catalogue": _catalogue(reports, settings, now),
         }
-    refused = browse.refused_since(reader, day_of(now) * 86_400.0)
-    status["refused_today"] = {
-        "total": sum(refused.by_reason.values()),
-        "by_reason": dict(refused.by_reason),
-        "shadow": dict(refused.shadow),
-        "complete": refused.complete,
-    }
+    status["refused_today"] = _refused(reader, now)
+    status["failures"] = _failures(reader)
     status["events"] = [event_row(event) for event in browse.events(reader, limit=events)]
     return status
 
@@ -93,6 +94,38 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
 def event_row(event: Event) -> dict[str, Any]:
     """An event as `events --json` tells it."""
     return dataclasses.asdict(event)
+
+
+def _refused(reader: Reader, now: float) -> dict[str, Any]:
+    """Refusals of the UTC day: from the hourly sums, or from the log while those do not hold them all."""
+    refused, shadow = Counter[str](), Counter[str]()
+    with reader.moment() as reports:
+        traffic = reports.traffic(day_of(now) * 24)
+    if not traffic.complete:
+        found = browse.refused_since(reader, day_of(now) * DAY)
+        return _refusals(found.by_reason, found.shadow, complete=found.complete)
+    for each in traffic.sums:
+        if each.reason:
+            (refused if each.outcome == Outcome.REFUSED else shadow)[each.reason] += each.n
+    return _refusals(refused, shadow, complete=True)
+
+
+def _refusals(by_reason: Mapping[str, int], shadow: Mapping[str, int], *, complete: bool) -> dict[str, Any]:
+    total = sum(by_reason.values())
+    return {"total": total, "by_reason": dict(by_reason), "shadow": dict(shadow), "complete": complete}
+
+
+def _failures(reader: Reader) -> list[dict[str, Any]]:
+    """The same thing that went wrong many times is told once: it must not hide what else did."""
+    with reader.moment() as reports:
+        rows = reports.newest_failures(FAILURES_LOOKED_AT)
+    told: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        what = {name: row[name] for name in ("app", "outcome", "status", "limit_kind", "reason")}
+        what["model"] = row["model_requested"]
+        newest = {"id": row["id"], "at": row["started_at"], **what, "error": row["error"], "times": 0}
+        told.setdefault(tuple(what.values()), newest)["times"] += 1
+    return list(told.values())[:FAILURES_SHOWN]
 
 
 def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
@@ -113,6 +146,7 @@ def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
         "cooling": [],
         "catalogue": None,
         "refused_today": {"total": 0, "by_reason": {}, "shadow": {}, "complete": True},
+        "failures": [],
         "events": [],
     }
 

@@ -1,6 +1,9 @@
-"""Figures in words: spans, instants, dollars, counts."""
+"""Figures in words: spans, instants, dollars, counts; and what set a call apart."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from monitor.clock import iso
 
@@ -65,3 +68,16 @@ def size(amount: float) -> str:
             return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError
+
+
+def why(row: Mapping[str, Any]) -> str | None:
+    """What set a call apart: why it was refused, whose limit it hit, what went wrong."""
+    if row["outcome"] == "refused":
+        return str(row["reason"])
+    parts = [row["limit_kind"], row["error"]]
+    if row["reason"]:
+        parts.append(f"would have been refused: {row['reason']}")
+    served = row.get("model_served")
+    if served and row["model_requested"] and served != row["model_requested"]:
+        parts.append(f"served by {served}")
+    return "; ".join(str(part) for part in parts if part) or None

@@ -1,4 +1,4 @@
-"""`status`: the day's pace, and when its quota ends at it."""
+"""`status`: the day's pace and when its quota ends at it, and what was refused or went wrong."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import pytest
 
 from monitor.bookings import note_pace
 from monitor.config import Settings
+from monitor.ledger import Ledger
+from monitor.model import Ending, Outcome
 from monitor.status import gather
+from monitor.store.sqlite.browse import refused_since
+from monitor.store.sqlite.hours import count_hours
 from monitor.store.sqlite.reader import Reader
-from tests.fakes.builders import HOUR, NOON, key_facts, ledger, success, take
+from tests.fakes.builders import HOUR, MIDNIGHT, NOON, PAID, ask, key_facts, ledger, success, take
 
 PLENTY = {"per_minute": 10_000}
 
@@ -51,3 +55,41 @@ def test_a_spent_day_has_ended_now(tmp_path, clock):
     book.note_key(key_facts(50, 50), asked_at=clock.now())
     found = day(tmp_path / "monitor.db", book.settings, clock.now())
     assert (found["left"], found["exhausted_at"]) == (0, clock.now())
+
+
+def test_refusals_of_the_day_are_the_same_counted_or_walked(tmp_path, clock):
+    """From the hourly sums where they hold the whole day, else from the log: the same figures."""
+    book = ledger(tmp_path / "monitor.db", clock, quota=PLENTY)
+    shadow = Ledger(book.store, book.settings.with_changes(guard={"mode": "shadow"}), clock)
+    clock.advance(-13 * HOUR)
+    book.reserve(ask(PAID))  # yesterday's
+    clock.advance(13 * HOUR)
+    for each in (book, book, shadow):
+        each.reserve(ask(PAID))
+    for _ in range(2):
+        with Reader(book.store.path) as reader:
+            walked = refused_since(reader, MIDNIGHT)
+            found = gather(reader, book.settings, clock.now())["refused_today"]
+        assert found == {"total": 2, "by_reason": walked.by_reason, "shadow": walked.shadow, "complete": True}
+        assert walked.shadow == {"model_not_free": 1}
+        count_hours(book.store.path, clock)
+
+
+def test_what_went_wrong_last_is_told_once(tmp_path, clock):
+    """The newest of each kind first, and how often it happened: a loop of refusals does not hide a 502."""
+    book = ledger(tmp_path / "monitor.db", clock, quota=PLENTY)
+    book.settle(take(book, app="notebook"), Ending(Outcome.SERVER_ERROR, status=502, error="502: broken"))
+    book.settle(take(book), success())
+    for _ in range(30):
+        clock.advance(1)
+        book.reserve(ask(PAID, app="loop"))
+    with Reader(book.store.path) as reader:
+        first, second = gather(reader, book.settings, clock.now())["failures"]
+    assert (first["app"], first["model"], first["reason"], first["times"]) == ("loop", PAID, "model_not_free", 30)
+    assert (first["id"], first["at"]) == (32, clock.now())
+    assert (second["outcome"], second["status"], second["error"], second["times"]) == (
+        "server_error",
+        502,
+        "502: broken",
+        1,
+    )

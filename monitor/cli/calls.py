@@ -10,7 +10,7 @@ import click
 from monitor.cli.context import JSON, Command, Invocation, passes_invocation
 from monitor.cli.durations import INSTANT, Instant
 from monitor.cli.output import Cell, Column, Output, Styled
-from monitor.words import clock_time, dollars
+from monitor.words import clock_time, dollars, why
 
 if TYPE_CHECKING:
     from monitor.store.sqlite.reader import Reader
@@ -109,7 +109,7 @@ def _row(row: dict[str, Any], now: float, out: Output) -> list[Cell]:
         tokens,
         None if cost is None else Styled(dollars(cost), "bold red" if cost else ""),
         None if duration is None else f"{duration:.0f}",
-        _why(row),
+        why(row),
     ]
 
 
@@ -119,19 +119,6 @@ def _short(model: str | None) -> str | None:
         return None
     name, colon, variant = model.rpartition("/")[2].partition(":")
     return (name if len(name) <= SHORT_NAME else f"{name[: SHORT_NAME - 1]}…") + colon + variant
-
-
-def _why(row: dict[str, Any]) -> str | None:
-    """What set a call apart: why it was refused, whose limit it hit, what went wrong."""
-    if row["outcome"] == "refused":
-        return str(row["reason"])
-    parts = [row["limit_kind"], row["error"]]
-    if row["reason"]:
-        parts.append(f"would have been refused: {row['reason']}")
-    served = row["model_served"]
-    if served and row["model_requested"] and served != row["model_requested"]:
-        parts.append(f"served by {served}")
-    return "; ".join(str(part) for part in parts if part) or None
 
 
 def _check_names(outcome: str | None, reason: str | None) -> None:
@@ -180,7 +167,7 @@ def _matches(row: dict[str, Any], filters: dict[str, str], model: str | None) ->
 def _line(row: dict[str, Any]) -> str:
     from monitor.clock import iso
 
-    said = " ".join(str(part) for part in (row["status"], _why(row)) if part)
+    said = " ".join(str(part) for part in (row["status"], why(row)) if part)
     cost = f" {dollars(row['cost_usd'])}" if row["cost_usd"] is not None else ""
     asked = row["model_requested"] or "no model"
     return f"{iso(row['started_at'])}  {row['app']}  {asked}  {row['outcome']} {said}{cost}".rstrip()

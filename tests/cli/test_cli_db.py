@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from monitor.store.sqlite.reports import CALL_COLUMNS
+from monitor.store.sqlite.pages import CALL_COLUMNS
 from tests.cli.cli_kit import bytes_of
 
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from monitor.store.sqlite.reports import CALL_COLUMNS
+from monitor.store.sqlite.pages import CALL_COLUMNS
 from tests.cli.cli_kit import CANARY, READING, bytes_of
 from tests.fakes.builders import FREE, FREE2, PAID
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from monitor.errors import MonitorError
+from monitor.store.sqlite.pages import CALL_COLUMNS
 from monitor.store.sqlite.reader import Reader
-from monitor.store.sqlite.reports import CALL_COLUMNS
 
 PAGE = 1000
 PAGED = ("calls", "events", "snapshots")

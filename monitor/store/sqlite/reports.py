@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from monitor.model import Event, KeyFacts, PriceClass
 from monitor.store.sqlite.alerts import AlertLooks
 from monitor.store.sqlite.hours import HourLooks
+from monitor.store.sqlite.pages import CALL_COLUMNS, PageLooks, call_row
 from monitor.store.sqlite.scrape import ScrapeRows
 from monitor.store.sqlite.world import key_facts_of
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
-
-CALL_COLUMNS = (
-    "id", "started_at", "ended_at", "app", "account", "endpoint", "model_requested", "model_served", "provider", "tier",
-    "stream", "attempt", "call_id", "generation_id", "status", "outcome", "limit_kind", "reason", "prompt_tokens",
-    "completion_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated_cost_usd", "duration_ms",
-    "ttft_ms", "error",
-)  # fmt: skip
-"""The columns of `calls` that are public for reading."""
 
 CALL_FILTERS = ("app", "model_requested", "model_served", "outcome", "reason", "tier")
 _NEVER_FAILED_OF_ITSELF = ("cancelled", "refused", "in_flight")
@@ -86,7 +79,7 @@ class Totals:
     cost_usd: float
 
 
-class Reports(ScrapeRows, AlertLooks, HourLooks):
+class Reports(ScrapeRows, AlertLooks, HourLooks, PageLooks):
     """What is read for people, beside what an admission reads."""
 
     __slots__ = ()
@@ -236,13 +229,6 @@ class Reports(ScrapeRows, AlertLooks, HourLooks):
             (below if below is not None else 1 << 62, *kinds, size),
         ).fetchall()
         return [(row[0], Event(*row[1:])) for row in rows]
-
-
-def call_row(row: Sequence[Any]) -> dict[str, Any]:
-    """A row of the log by name; `stream` is told as true or false."""
-    named = dict(zip(CALL_COLUMNS, row, strict=True))
-    named["stream"] = bool(named["stream"])
-    return named
 
 
 def _conditions(wanted: Mapping[str, str], any_model: str | None) -> tuple[str, list[str]]:
