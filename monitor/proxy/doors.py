@@ -6,6 +6,7 @@ The proxy's requests go past the pages' routes, which would cost a call as much 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -35,6 +36,8 @@ async def open_doors(
     runner = web.AppRunner(
         pages,
         access_log=None,
+        # A client that does not speak HTTP is told so; a traceback for each would let anybody fill the log.
+        logger=logging.Logger("monitor.proxy.http", logging.CRITICAL),
         handle_signals=False,
         shutdown_timeout=PAGE_SECONDS,
         handler_cancellation=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ WHOLE = 64 * 1024
 
 SLOW_TO_JUDGE = 256 * 1024
 """Bodies beyond so many bytes are judged in a thread, for reading them would hold up everybody else."""
+
+
+log = logging.getLogger("monitor.proxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,9 @@ class Exchange:
                 if watch is not None:
                     _watch(watch, chunk)
                 await response.write(chunk)
-        except BROKEN as exc:
+        except Exception as exc:  # noqa: BLE001 - the answer has begun: whatever it is, all that can be done is to end it
+            if not isinstance(exc, BROKEN):
+                log.exception("an answer could not be handed on")
             self._broken(watch, exc)
             return response
         except BaseException:

@@ -40,6 +40,8 @@ CUT_SECONDS = 10.0
 _LISTS = frozenset({"/models", "/models/user"})
 _UNPLAIN = re.compile(r"[\x00-\x20\x7f\\#]")
 
+_FAILED = Problem(500, "other", "That failed; the daemon's log says why.", closes=True)
+
 log = logging.getLogger("monitor.proxy")
 
 
@@ -97,6 +99,9 @@ class Proxy:
         except Turned as exc:
             self.figures.turned_away(exc.problem.why)
             return exc.problem.response(request.path)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return _FAILED.response(request.path)
         finally:
             self.figures.in_flight -= 1
             self._open.discard(task)

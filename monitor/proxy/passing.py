@@ -41,11 +41,14 @@ def to_upstream(raw: Pairs) -> CIMultiDict[str]:
     """A request's headers as they go on, repeated ones kept. Raises Turned for what no header can hold."""
     drop = _HOP | _OURS | _named_by_connection(raw)
     passed: CIMultiDict[str] = CIMultiDict()
+    names: dict[bytes, str] = {}
     try:
         for name, value in raw:
             low = name.lower()
             if low not in drop and not low.startswith(_FORWARDED):
-                passed.add(name.decode("ascii"), value.decode("utf-8"))
+                # Spelled as at first: the client would take another spelling for the whole of the header.
+                spelled = names.get(low) or names.setdefault(low, name.decode("ascii"))
+                passed.add(spelled, value.decode("utf-8"))
     except UnicodeDecodeError:
         raise Turned(Problem(400, "header_unreadable", "A header is not UTF-8.")) from None
     return passed

@@ -139,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", "1000000")
         self.end_headers()
+        if self.command == "HEAD":
+            return
         for part in parts:
             self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if reply.chunked else part)
             self.wfile.flush()
@@ -156,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             yield self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    do_GET = do_POST = do_PUT = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = _serve
 
     def log_message(self, *args: object) -> None:
         pass
