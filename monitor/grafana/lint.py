@@ -16,7 +16,7 @@ Dashboard = dict[str, Any]
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 OWN = ("datasource", "job", "instance")
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}(\[[^\]]*\])?")
-FOLLOWS_ZOOM = ("$__rate_interval", "$__range", "$__rate_interval:")
+FOLLOWS_ZOOM = ("$__rate_interval", "$__range", "$__rate_interval:30s")
 
 
 class Problem(NamedTuple):

@@ -54,27 +54,42 @@ class Prometheus:
             return float(result[0]["value"][1]) if result else None
         return None
 
+    def values(self, query: str) -> list[float]:
+        """The values of a query, of however many series. A query that Prometheus refuses raises."""
+        told = json.loads(fetch(f"{self._url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
+        result = told["data"]["result"]
+        return [float(each["value"][1]) for each in result] if told["data"]["resultType"] == "vector" else []
+
     def becomes(self, query: str, wanted: float) -> float | None:
         """The value of a query once it is as wanted, or the last one seen when it never becomes so."""
+        return self._watched(query, lambda seen: seen == wanted)
+
+    def reaches(self, query: str, least: float) -> float | None:
+        """The value of a query once it is as large, or the last one seen when it never becomes so."""
+        return self._watched(query, lambda seen: seen is not None and seen >= least)
+
+    def _watched(self, query: str, enough: Callable[[float | None], bool]) -> float | None:
         tick, seen = threading.Event(), None
         for _ in range(int(WAIT / 0.1)):
             seen = self.value(query)
-            if seen == wanted:
+            if enough(seen):
                 break
             tick.wait(0.1)
         return seen
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path) -> Iterator[Callable[[str], Prometheus]]:
-    """Starts Prometheus with one target, scraped each second; ends it by its id."""
+def prometheus(tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
+    """Starts Prometheus with one target, scraped each second, and rules, as a file's text; ends it by its id."""
     program = need("prometheus")
     with contextlib.ExitStack() as ending:
 
-        def start(target: str) -> Prometheus:
+        def start(target: str, rules: str = '{"groups": []}') -> Prometheus:
             port, folder = free_port(), tmp_path / "prometheus"
             folder.mkdir()
+            (folder / "rules.yml").write_text(rules, encoding="utf-8")
             config = {
+                "rule_files": ["rules.yml"],
                 "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
                 "scrape_configs": [{"job_name": "openrouter-monitor", "static_configs": [{"targets": [target]}]}],
             }

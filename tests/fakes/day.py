@@ -152,7 +152,10 @@ class Day:
             (13.0, lambda: simulator.remove_model(MISTRAL)),
             (17.5, lambda: simulator.add_model(late)),
             (20.3, lambda: simulator.update_model(PAID, pricing={"completion": "0.000004"})),
+            (19.1, lambda: self.proxied.turned_away("token_wrong")),
             (21.0, self._past_the_guard),
+            (21.5, lambda: self.proxied.turned_away("no_key")),
+            (21.6, lambda: self.proxied.turned_away("token_wrong")),
             (22.4, lambda: self._restart(150)),
         ):
             self.at(start + hours * 3600, what)

@@ -116,7 +116,7 @@ def _polls(t: Thresholds) -> tuple[Panel, ...]:
             f"The most, in intervals of the poll. An alert begins above {t.poll_intervals:g}: then what"
             " is shown elsewhere may no longer be so.",
             "suffix: x",
-            Query(f"max_over_time(({_age()})[$__rate_interval:])", "{{poller}}"),
+            Query(f"max_over_time(({_age()})[$__rate_interval:30s])", "{{poller}}"),
             every=SELDOM,
             decimals=1,
             thresholds=steps((t.poll_intervals, RED), base="transparent"),
@@ -224,7 +224,7 @@ def _proxy() -> tuple[Panel, ...]:
                 for q in (0.5, 0.95)
             ),
             every=SELDOM,
-            look={"span": GAP_MS, "fill": 0, "calcs": ["mean", "max"]},
+            look={"span": GAP_MS, "fill": 0, "calcs": ["max"]},
         ),
         lines(
             "In the proxy",

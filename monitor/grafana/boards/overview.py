@@ -267,6 +267,7 @@ def _models() -> Panel:
             steps((ANY, ORANGE), base="text"),
         ),
         width=24,
+        height=9,
         widths={"model": 420},
     )
 
