@@ -184,7 +184,7 @@ class Exchange:
                 if watch is not None:
                     _watch(watch, chunk)
                 await response.write(chunk)
-        except Exception as exc:  # noqa: BLE001 - the answer has begun: whatever it is, all that can be done is to end it
+        except Exception as exc:
             if not isinstance(exc, BROKEN):
                 log.exception("an answer could not be handed on")
             self._broken(watch, exc)
