@@ -192,7 +192,7 @@ def test_status_agrees_with_what_the_guard_decides(path, clock, reader):
         book.settle(take(book), success())
     found = gather(reader, config, clock.now())
     assert found["minute"]["left"] == 0
-    assert found["minute"]["opens_at"] == clock.now() + 60
+    assert found["minute"]["opens_at"] == clock.now() + 61
     assert book.reserve(ask(FREE)).verdict.reason == "minute_limit"
     clock.set(found["minute"]["opens_at"])
     assert gather(reader, config, clock.now())["minute"]["left"] == 5
