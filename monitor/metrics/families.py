@@ -45,7 +45,7 @@ MODELS_ASKED = 10
 
 POLLERS = ("models", "key", "credits", "activity", "endpoints")
 RESULTS = ("success", "failure")
-JOBS = (*POLLERS, "sweep", "pace", "semconv", "checkpoint", "prune")
+JOBS = (*POLLERS, "sweep", "pace", "hours", "semconv", "checkpoint", "prune")
 RUNS = (*RESULTS, "missed")
 """How a run of a job can end; `missed`: it did not begin, for the one before still went on."""
 
