@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-import socket
 import subprocess
 import threading
 import urllib.parse
@@ -16,27 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.daemon import WAIT, fetch
-
-INSTALL = (
-    "Prometheus is not installed. On Debian: apt-get update && apt-get install -y --no-install-recommends prometheus"
-    " (with an executable /usr/sbin/policy-rc.d that exits 101, nothing is started by it)."
-)
-
-
-def need(program: str) -> str:
-    """The program's path. Without it the test is skipped, but in CI it fails: there it would be skipped for ever."""
-    found = shutil.which(program)
-    if found is not None:
-        return found
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(INSTALL)
-    pytest.skip(INSTALL)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+from tests.fakes.programs import free_port, need
 
 
 class Prometheus:

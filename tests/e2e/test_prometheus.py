@@ -16,8 +16,8 @@ from monitor.config import Settings
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
 from monitor.transport.clients import guarded_client
-from tests.e2e.conftest import need
 from tests.fakes.daemon import DaemonProcess, fetch
+from tests.fakes.programs import need
 
 pytestmark = [pytest.mark.e2e, pytest.mark.processes]
 

@@ -14,8 +14,8 @@ import yaml
 
 from monitor.metrics.families import BY_NAME, FAMILIES
 from monitor.metrics.family import Family, Type
-from tests.e2e.conftest import need
 from tests.fakes.processes import ROOT
+from tests.fakes.programs import need
 from tests.grafana.dashboards_kit import MADE, Asked, asked, filled
 
 OTHERS = {
