@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from monitor.version import __version__
 
 if TYPE_CHECKING:
+    from monitor.client.aio import AsyncClient
+    from monitor.client.sync import Client
     from monitor.config import Settings
     from monitor.errors import (
         BudgetExceeded,
+        CallFailed,
         ConfigError,
         GuardRefused,
         MonitorError,
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Settings": "monitor.config",
+    "AsyncClient": "monitor.client.aio",
+    "Client": "monitor.client.sync",
     "BudgetExceeded": "monitor.errors",
+    "CallFailed": "monitor.errors",
     "ConfigError": "monitor.errors",
     "GuardRefused": "monitor.errors",
     "MonitorError": "monitor.errors",
@@ -41,8 +47,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "AsyncGuardTransport",
     "BudgetExceeded",
+    "CallFailed",
+    "Client",
     "ConfigError",
     "GuardRefused",
     "GuardTransport",

@@ -6,6 +6,7 @@ MonitorError
 │   ├── StoreUnreachable     it cannot be opened, is locked too long, or its disk is full
 │   └── StoreDamaged         the file is not ours, is empty, or fails its integrity check
 ├── PollError            the catalogue or the key could not be fetched or understood
+├── CallFailed           a call of the friendly client got no answer, or only a part of one
 └── GuardRefused         the guard said no (only the friendly client raises it; SDKs get an HTTP answer)
     ├── NotFree              something in the request could cost money
     ├── QuotaExhausted       no free request is left in a window
@@ -15,6 +16,8 @@ Each carries a `hint`: what to do about it. `str()` gives both, on one line.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class MonitorError(Exception):
@@ -47,6 +50,30 @@ class StoreDamaged(StoreError):
 
 class PollError(MonitorError):
     """The catalogue or the key could not be fetched or understood."""
+
+
+class CallFailed(MonitorError):
+    """A call of the friendly client got no answer: each try failed, or no more of them was worth its price.
+
+    `attempts` tells of each that left, `status` is the last HTTP status (None: no answer came), `opens_at` epoch
+    seconds at which waiting may help. `text` is what a stream had given when it broke off: that much was answered.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        attempts: Sequence[object] = (),
+        status: int | None = None,
+        opens_at: float | None = None,
+        text: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.attempts = tuple(attempts)
+        self.status = status
+        self.opens_at = opens_at
+        self.text = text
 
 
 class GuardRefused(MonitorError):

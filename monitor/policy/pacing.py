@@ -1,7 +1,7 @@
 """When the requests of a batch can go: so many a minute, so many a UTC day, at once or spread out.
 
 An example: 500 requests on a 50-a-day account of which 10 are used, 20 a minute, at noon. 40 go today, the last of them
-60 s after the first; then 50 a day, from midnight on, and the last 10 on the tenth day after.
+61 s after the first; then 50 a day, from midnight on, and the last 10 on the tenth day after.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor.clock import DAY, MINUTE, next_midnight
+from monitor.clock import DAY, next_midnight
+from monitor.policy.windows import SLOT
 
 MOST_DAYS = 3650
 """A plan that would take longer than ten years has no end."""
@@ -96,7 +97,7 @@ def _days(supply: Supply, now: float) -> Iterator[tuple[float, int]]:
 
 def _end(starts_at: float, fit: int, factor: float, supply: Supply, spread: Spread) -> float:
     requests = math.ceil(fit * factor - 1e-9)
-    at_once = (requests - 1) // max(1, supply.per_minute) * MINUTE
+    at_once = (requests - 1) // max(1, supply.per_minute) * SLOT
     if spread is Spread.NOW:
         return starts_at + at_once
     whole = next_midnight(starts_at) - starts_at

@@ -35,6 +35,14 @@ def is_free(model: str, guard: GuardSettings, balances: Balances) -> bool:
     return facts.price is PriceClass.FREE or (facts.price is PriceClass.ZERO and guard.zero_priced)
 
 
+def is_listed(model: str, guard: GuardSettings) -> bool:
+    """Whether the user's lists let `model` pass, whatever it costs."""
+    if _matches(model, guard.deny):
+        return False
+    needs_list = guard.allow is Allow.LISTED or bool(guard.models)
+    return not needs_list or _matches(model, guard.models)
+
+
 def takes_free_quota(model: str, balances: Balances) -> bool:
     """Whether a request for `model` is one of the account's free requests, as OpenRouter counts them.
 

@@ -47,3 +47,12 @@ def share_admits(
     if used.get(app, 0) < promised(shares.get(app, 0.0), limit):
         return True
     return total_used + held_back(shares, used, limit, now, but_for=app) < limit
+
+
+def left_for(
+    app: str, shares: Mapping[str, float], used: Mapping[str, int], *, total_used: int, limit: int, now: float
+) -> int:
+    """How many more requests `app` may make today, one after the other, if nobody else makes any."""
+    own = promised(shares.get(app, 0.0), limit) - used.get(app, 0)
+    common = limit - total_used - held_back(shares, used, limit, now, but_for=app)
+    return max(0, min(max(own, common), limit - total_used))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from monitor.config import Settings
@@ -62,21 +63,24 @@ def _guard_httpx2(client: Any, app: str | None, settings: Settings | None) -> bo
 
 def _guard_family(client: Any, family: Any, app: str | None, settings: Settings | None) -> bool:
     library = family.GuardTransport.library
-    if isinstance(client, library.Client):
-        transport = family.GuardTransport
-    elif isinstance(client, library.AsyncClient):
-        transport = family.AsyncGuardTransport
-    else:
+    if not isinstance(client, library.Client | library.AsyncClient):
         return False
+    put_guard(client, family, lambda: Guard(app, settings))
+    return True
+
+
+def put_guard(client: Any, family: Any, make: Callable[[], Guard]) -> None:
+    """Put a guard before each transport of a client of httpx or httpx2, unless it has one; `family`: our transports."""
+    is_sync = isinstance(client, family.GuardTransport.library.Client)
+    transport = family.GuardTransport if is_sync else family.AsyncGuardTransport
     # Both libraries keep the transport, and those for proxies, under these names; a test holds them to it.
     has_guard = isinstance(client._transport, transport)
-    guard = client._transport.guard if has_guard else Guard(app, settings)
+    guard = client._transport.guard if has_guard else make()
     if not has_guard:
         client._transport = transport(client._transport, guard=guard)
     for pattern, mounted in client._mounts.items():
         if mounted is not None and not isinstance(mounted, transport):
             client._mounts[pattern] = transport(mounted, guard=guard)
-    return True
 
 
 def _guard_requests(client: Any, app: str | None, settings: Settings | None) -> bool:

@@ -157,6 +157,10 @@ class Guard:
         self.ledger.write_left_over()
         self.ledger.store.close()
 
+    def new_call_id(self) -> str:
+        """An id that no other call has."""
+        return f"{self._prefix}{next(self._numbers):06x}"
+
     def judges(self, request: Request) -> bool:
         """Whether the course will read this request's body."""
         target = classify(request.method, request.url, self.settings.base_url, request.headers)
@@ -253,7 +257,7 @@ class Guard:
         key = hash(body)
         call_id = self._calls.get(key) if attempt > 1 else None
         if call_id is None:
-            call_id = f"{self._prefix}{next(self._numbers):06x}"
+            call_id = self.new_call_id()
             if len(self._calls) >= REMEMBERED_BODIES:
                 self._calls.clear()
             self._calls[key] = call_id

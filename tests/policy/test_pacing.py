@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.clock import DAY
 from monitor.policy.pacing import Plan, Spread, Supply, pause_between, plan
+from monitor.policy.windows import SLOT
 from tests.fakes.builders import HOUR, MIDNIGHT, NOON
 
 FIFTY = Supply(left_today=50, per_day=50, per_minute=20)
@@ -16,16 +17,16 @@ FIFTY = Supply(left_today=50, per_day=50, per_minute=20)
 def test_the_example_of_the_docstring():
     """500 requests, ten of fifty used, at noon: 40 today in a minute, then fifty a day, the last ten on the tenth."""
     found = plan(500, Supply(40, 50, 20), NOON)
-    assert (found.days[0].items, found.days[0].ends_at - NOON) == (40, 60)
+    assert (found.days[0].items, found.days[0].ends_at - NOON) == (40, SLOT)
     assert [part.items for part in found.days[1:]] == [50] * 9 + [10]
     assert found.days[1].starts_at == MIDNIGHT + DAY
     assert found.ends_at == MIDNIGHT + 10 * DAY
     assert (found.items, found.requests, found.unplanned) == (500, 500, 0)
 
 
-@pytest.mark.parametrize(("items", "seconds"), [(1, 0), (20, 0), (21, 60), (40, 60), (41, 120)])
+@pytest.mark.parametrize(("items", "seconds"), [(1, 0), (20, 0), (21, SLOT), (40, SLOT), (41, 2 * SLOT)])
 def test_the_minute_decides_how_fast(items, seconds):
-    """Twenty at once, the next twenty a minute later."""
+    """Twenty at once, the next twenty when their slots are free again."""
     found = plan(items, FIFTY, NOON)
     assert found.ends_at == NOON + seconds
 

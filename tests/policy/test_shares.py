@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.policy.shares import held_back, promised, share_admits
+from monitor.policy.shares import held_back, left_for, promised, share_admits
 from tests.fakes.builders import HOUR, MIDNIGHT, NOON
 
 SIX, NINE, LAST = MIDNIGHT + 18 * HOUR, MIDNIGHT + 21 * HOUR, MIDNIGHT + 24 * HOUR - 1
@@ -121,3 +121,19 @@ def test_the_total_never_exceeds_the_limit_at_any_hour(elsewhere, order, seconds
             app = f"app{turn}"
             used[app] += share_admits(app, shares, used, total_used=total, limit=limit, now=MIDNIGHT + seconds)
         assert elsewhere + sum(used.values()) <= limit
+
+
+@given(
+    shares=st.dictionaries(st.sampled_from("abc"), st.floats(0, 0.33), max_size=3),
+    used=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 30), max_size=4),
+    limit=st.integers(0, 60),
+    hour=st.floats(0, 23.99),
+)
+def test_what_is_left_for_an_app_is_what_it_may_take(shares, used, limit, hour):
+    """Taking one request after the other, an app gets as many as `left_for` says, and not one more."""
+    now, total = MIDNIGHT + hour * 3600, sum(used.values())
+    told = left_for("a", shares, used, total_used=total, limit=limit, now=now)
+    taken, counts = 0, dict(used)
+    while total + taken < limit and share_admits("a", shares, counts, total_used=total + taken, limit=limit, now=now):
+        taken, counts["a"] = taken + 1, counts.get("a", 0) + 1
+    assert told == taken
