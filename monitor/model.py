@@ -92,6 +92,8 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
     REFUSED = "refused"
+    CACHED = "cached"
+    """Answered by an answer that was kept; nothing left."""
     IN_FLIGHT = "in_flight"
 
 

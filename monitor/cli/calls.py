@@ -19,7 +19,14 @@ FOLLOW_SECONDS = 0.5
 SHORT_NAME = 19
 """Letters of a model's name that a narrow terminal shows."""
 
-_OUTCOMES = {"success": "green", "refused": "yellow", "in_flight": "cyan", "cancelled": "blue", "abandoned": "blue"}
+_OUTCOMES = {
+    "success": "green",
+    "cached": "green",
+    "refused": "yellow",
+    "in_flight": "cyan",
+    "cancelled": "blue",
+    "abandoned": "blue",
+}
 
 
 @click.command(cls=Command)

@@ -16,6 +16,7 @@ from typing import Any
 from monitor.client import failures
 from monitor.client.answers import Answer, Attempt, read_answer
 from monitor.client.assembling import Assembler
+from monitor.client.cache import Cache
 from monitor.client.choosing import Call, Chooser
 from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Sleep, Talk
 from monitor.client.wishes import Wish
@@ -50,12 +51,16 @@ class Calls:
         self.guard = guard
         self.chooser = Chooser(guard)
         self._clock = guard.clock
+        self._cache = Cache(guard)
         self._attempts = guard.settings.client.attempts
         self._draw = draw
 
     def chat(self, wish: Wish, fetch: Fetch) -> Talk:
         """One call. Raises CallFailed, one of GuardRefused's family, ConfigError, PollError or StoreError."""
         call = Call(wish, self.guard.new_call_id(), self._clock.monotonic() + wish.wait)
+        kept = yield from self._cache.look_up(wish, call.id)
+        if kept is not None:
+            return kept
         while True:
             chosen: Pick = yield Run(lambda: self.chooser.choose(call, fetch))
             if chosen.at > self._clock.now():
@@ -63,6 +68,7 @@ class Calls:
                 continue
             answer = yield from self._attempt(call, chosen.model)
             if answer is not None:
+                yield from self._cache.keep(wish, answer, call.pieces)
                 return answer
 
     def _pause(self, call: Call, model: str, seconds: float) -> Sleep:
@@ -117,7 +123,9 @@ class Calls:
         while isinstance(chunk, bytes):
             at = self._clock.monotonic()
             reader.feed(chunk, at, started)
-            yield from assembler.feed(chunk)
+            for piece in assembler.feed(chunk):
+                call.pieces.append(piece)
+                yield piece
             if first is None and assembler.begun:
                 first = at - started
             chunk = yield Read()

@@ -43,6 +43,8 @@ class Call:
     again_at: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     """Those that left."""
+    pieces: list[str] = field(default_factory=list)
+    """Of the stream, as they were handed on."""
     troubled: bool = False
     """The model that is being asked has failed lately: should it answer, that is to be noted."""
 

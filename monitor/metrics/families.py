@@ -23,7 +23,7 @@ NO_MODEL = "none"
 CODES = (
     "200", "400", "401", "402", "403", "404", "408", "413", "429", "500", "502", "503", "504", "529", "none", OTHER,
 )  # fmt: skip
-OUTCOMES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.REFUSED, Outcome.IN_FLIGHT))
+OUTCOMES = tuple(each for each in Outcome if each not in (Outcome.REFUSED, Outcome.CACHED, Outcome.IN_FLIGHT))
 ENDINGS = ("success", "failure")
 PRICE_TYPES = ("input", "output", "request", "image")
 CHANGES = {

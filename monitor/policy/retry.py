@@ -30,6 +30,7 @@ LONGEST_BACKOFF = 30.0
 DEFAULT_ADMISSION_WAIT = 10.0
 DEFAULT_EDGE_WAIT = 60.0
 _NOT_FOUND, _TIMEOUT = 404, 408
+_OVER = frozenset({Outcome.SUCCESS, Outcome.CANCELLED, Outcome.ABANDONED, Outcome.REFUSED, Outcome.CACHED})
 
 
 def after(
@@ -47,7 +48,7 @@ def after(
     billed, so it is not sent twice. One that was judged `free` can only have been counted, which is the price of
     any retry.
     """
-    if ending.outcome in (Outcome.SUCCESS, Outcome.CANCELLED, Outcome.ABANDONED, Outcome.REFUSED):
+    if ending.outcome in _OVER:
         return RetryDecision(Next.STOP, "there is nothing to retry")
     if ending.limit is not None:
         return _after_limit(ending, now, attempt, jitter)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 CALL_FILTERS = ("app", "model_requested", "model_served", "outcome", "reason", "tier")
-_NEVER_FAILED_OF_ITSELF = ("cancelled", "refused", "in_flight")
+_NEVER_FAILED_OF_ITSELF = ("cancelled", "refused", "in_flight", "cached")
 """Outcomes that say nothing of the model."""
 
 
@@ -104,7 +104,7 @@ class Reports(ScrapeRows, AlertLooks, HourLooks, PageLooks):
             "SELECT model, count(*) AS n FROM (SELECT started_at, outcome,"
             " CASE WHEN model_requested LIKE 'openrouter/%' THEN model_served ELSE model_requested END AS model"
             " FROM calls ORDER BY id DESC LIMIT ?)"
-            " WHERE started_at >= ? AND outcome != 'refused'"
+            " WHERE started_at >= ? AND outcome NOT IN ('refused', 'cached')"
             " AND model IN (SELECT id FROM models WHERE present = 1 AND id NOT LIKE 'openrouter/%')"
             " GROUP BY model ORDER BY n DESC, model LIMIT ?",
             (look, since, most),

@@ -32,7 +32,7 @@ _OPERATIONS = {
 }
 """What the conventions call what an endpoint does; other endpoints have their own name."""
 
-_UNTOLD = ("refused", "abandoned")
+_UNTOLD = ("refused", "cached", "abandoned")
 """Never left, or nobody saw the end: neither has a duration that means something."""
 
 _DURATIONS = columns("d", SEMCONV_DURATION_BOUNDS)
