@@ -27,6 +27,11 @@ def ago(at: float, now: float) -> str:
     return "just now" if seconds < 1 else f"{span(seconds)} ago"
 
 
+def lately(at: float, now: float) -> str:
+    """`12 min ago`: as `ago`, in its larger unit alone."""
+    return " ".join(ago(at, now).split()[:2]) + " ago" if now - at >= 1 else "just now"
+
+
 def until(at: float, now: float) -> str:
     """`in 3 h 12 min`, or `now`."""
     seconds = at - now

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WHERE = (
     ("/api/v1", "the guarded API: give it to your apps as base_url"),
-    ("/", "what runs here"),
+    ("/", "the status page"),
     ("/api/status", "how things stand, as JSON"),
     ("/metrics", "for Prometheus"),
     ("/-/healthy", "alive"),

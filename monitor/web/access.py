@@ -6,6 +6,7 @@ its own: the `Host` header then names the page's host, and is refused.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
 from collections.abc import Mapping
@@ -52,7 +53,9 @@ class Access:
         if misdirected is not None:
             return misdirected
         if self._token and path not in OPEN_PATHS and not self._knows(headers.get("Authorization", "")):
-            return Refused(401, "This needs the token of the setting proxy.token, as Authorization: Bearer ….")
+            return Refused(
+                401, "This needs the token of the setting proxy.token, as Authorization: Bearer …, or as a password."
+            )
         return None
 
     def misdirected(self, headers: Mapping[str, str]) -> Refused | None:
@@ -67,6 +70,8 @@ class Access:
     def _knows(self, authorization: str) -> bool:
         assert self._token is not None
         scheme, _, given = authorization.partition(" ")
+        if scheme.lower() == "basic":
+            scheme, given = "bearer", _password(given)
         # Compared in constant time, so that a wrong guess does not tell how much of it was right.
         right = hmac.compare_digest(
             given.strip().encode("utf-8", "surrogateescape"), self._token.reveal().encode("utf-8", "surrogateescape")
@@ -76,6 +81,14 @@ class Access:
     def _is_ours(self, authority: str) -> bool:
         name = _host_of(authority)
         return name in self._names or is_loopback(name)
+
+
+def _password(credentials: str) -> str:
+    """The password of `Authorization: Basic`, as browsers send what a person typed; any user's name will do."""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _netloc(origin: str) -> str:

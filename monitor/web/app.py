@@ -1,4 +1,4 @@
-"""The pages: metrics, health, status. Whatever reads the store does so on a worker thread, never on the event loop."""
+"""What is answered: pages, metrics, health, status. Whatever reads the store does so on a worker thread."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import StoreError
 from monitor.metrics.exposition import render
-from monitor.status import gather
 from monitor.store.sqlite.reader import Reader
 from monitor.version import __version__
+from monitor.views.overview import overview
+from monitor.views.traffic import Asked
 from monitor.web.access import Access
-from monitor.web.front import PAGE
+from monitor.web.site import Site, asked_for
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SECURITY = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -51,16 +52,13 @@ class Pages:
     def app(self) -> web.Application:
         """The application that answers with these pages."""
         app = web.Application(middlewares=[self._guard], client_max_size=BODY_LIMIT)
-        app.router.add_get("/", self.front)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/-/healthy", self.healthy)
         app.router.add_get("/-/ready", self.ready)
         app.router.add_get("/api/status", self.status)
+        Site(self._settings, self._clock, self._off_loop).add_to(app.router)
         app.on_response_prepare.append(_dress)
         return app
-
-    async def front(self, request: web.Request) -> web.Response:
-        return web.Response(text=PAGE.format(version=__version__), content_type="text/html")
 
     async def healthy(self, request: web.Request) -> web.Response:
         """The process is there and its loop turns: nothing else is asked."""
@@ -81,14 +79,16 @@ class Pages:
         return web.Response(body=told.body, headers=headers)
 
     async def status(self, request: web.Request) -> web.Response:
+        """What the status page shows, for the window, app and model asked for."""
+        asked = asked_for(request.query)
         try:
-            return _json(await self._off_loop(self._gathered))
+            return _json(await self._off_loop(lambda: self._gathered(asked)))
         except StoreError as exc:
             return _error(503, str(exc))
 
-    def _gathered(self) -> dict[str, Any]:
+    def _gathered(self, asked: Asked) -> dict[str, Any]:
         with Reader(self._settings.store_path) as reader:
-            return gather(reader, self._settings, self._clock.now())
+            return overview(reader, self._settings, self._clock.now(), asked)
 
     def _unready(self) -> str | None:
         try:
@@ -107,7 +107,7 @@ class Pages:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = self._access.refusal(request.path, request.headers)
         if refused is not None:
-            return _error(refused.status, refused.message)
+            return _error(refused.status, refused.message, _way_in(request) if refused.status == 401 else None)
         try:
             return await handler(request)
         except web.HTTPException as exc:
@@ -127,10 +127,17 @@ def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
     """In the shape of OpenRouter's own errors."""
-    headers = {"WWW-Authenticate": "Bearer", **(headers or {})} if status == 401 else headers
     return _json({"error": {"code": status, "message": message}}, status, headers)
 
 
+def _way_in(request: web.Request) -> dict[str, str]:
+    """How to show the token: a browser asks the person for a password, a program is told of the header."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return {"WWW-Authenticate": 'Basic realm="openrouter-monitor: the password is proxy.token", charset="UTF-8"'}
+    return {"WWW-Authenticate": "Bearer"}
+
+
 async def _dress(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY)
+    for name, value in SECURITY.items():
+        response.headers.setdefault(name, value)
     response.headers.popall("Server", None)  # no word of what could be attacked

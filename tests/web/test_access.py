@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from monitor.config.addresses import is_loopback, split
@@ -104,6 +106,17 @@ async def test_beyond_this_machine_any_name_is_answered(pages, store):
     client = await pages(store, BEYOND, TOKEN)
     headers = {"Host": "monitor.example.org", "Authorization": f"Bearer {TOKEN}"}
     assert (await client.get("/metrics", headers=headers)).status == 200
+
+
+@pytest.mark.parametrize(("typed", "status"), [(f":{TOKEN}", 200), (f"me:{TOKEN}", 200), (TOKEN, 401), ("me:no", 401)])
+async def test_a_browser_asks_for_the_token_as_a_password(pages, store, typed, status):
+    """A person cannot add a header; any name will do, and programs are not told of it."""
+    client = await pages(store, BEYOND, TOKEN)
+    asked = await client.get("/", headers={"Accept": "text/html,*/*"})
+    assert asked.status == 401
+    assert asked.headers["WWW-Authenticate"].startswith('Basic realm="openrouter-monitor')
+    credentials = base64.b64encode(typed.encode()).decode()
+    assert (await client.get("/", headers={"Authorization": f"Basic {credentials}"})).status == status
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch):

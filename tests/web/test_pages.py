@@ -141,7 +141,7 @@ async def test_a_defect_is_a_500_that_gives_nothing_away(pages, store, monkeypat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(web_app, "gather", broken)
+    monkeypatch.setattr(web_app, "overview", broken)
     answer = await (await pages(store)).get("/api/status")
     assert answer.status == 500
     assert "secret detail" not in await answer.text()
@@ -157,7 +157,7 @@ async def test_a_slow_store_holds_up_nobody_else(pages, store, monkeypatch):
         assert may_end.wait(20)
         return {}
 
-    monkeypatch.setattr(web_app, "gather", slow)
+    monkeypatch.setattr(web_app, "overview", slow)
     client = await pages(store)
     status = asyncio.create_task(client.get("/api/status"))
     assert await asyncio.to_thread(began.wait, 20)

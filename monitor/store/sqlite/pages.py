@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from monitor.model import Event, ModelFacts
+from monitor.store.pollers import ENDPOINTS_POLLER
 from monitor.store.protocol import LEDGER_POLLER
 from monitor.store.sqlite.rows import Rows
 from monitor.store.sqlite.world import PRESENT_COLUMN, full_facts, model_columns
@@ -113,6 +114,16 @@ class PageLooks(Rows):
             return None
         times = self._db.execute("SELECT first_seen, changed_at FROM models WHERE id = ?", (model,)).fetchone()
         return full_facts(row), bool(row[PRESENT_COLUMN]), times[0], times[1]
+
+    def uptimes(self, model: str) -> tuple[float | None, dict[str, float]]:
+        """The part of half an hour in which each provider of a model answered, and when that was told (epoch s)."""
+        row = self._db.execute(
+            "SELECT at, summary FROM snapshots WHERE poller = ? AND account = '' ORDER BY id DESC LIMIT 1",
+            (ENDPOINTS_POLLER,),
+        ).fetchone()
+        told = {} if row is None else json.loads(row[1]).get("uptime", {}).get(model, {})
+        found = {name: float(part) for name, part in told.items() if isinstance(part, int | float)}
+        return (row[0] if found else None), found
 
     def events_of(self, subject: str, most: int) -> list[Event]:
         """Events of one subject among the newest, newest first."""
