@@ -1,7 +1,8 @@
 # One command each, on a fresh machine with Python 3.11 or newer and make.
 #   make run     sets up, then shows the guard at work (the built-in simulator, or OpenRouter with OPENROUTER_API_KEY)
 #   make test    sets up, then runs the whole test suite
-#   make check   lint, types, import floors
+#   make check   lint, types, import floors; mutants of the alert rules, when they or their tests have changed
+#   make mutate  mutants of the alert rules, all of them
 #   make bench   timings, as ratios
 #   make soak    long tests, not part of `make test`
 
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench soak build clean
+.PHONY: help run test check mutate format bench soak build clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,6 +26,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test .openai2/.done
 	@sh tests/tools/prometheus.sh
+	@sh tests/tools/chromium.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: $(VENV)/.test $(VENV)/.check
@@ -32,6 +34,16 @@ check: $(VENV)/.test $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory $(VENV)/.mutated
+
+# One thing is made wrong in the alert rules at a time, and their promtool tests must notice. About a minute.
+mutate: $(VENV)/.test
+	@sh tests/tools/prometheus.sh
+	$(BIN)/python -m tests.alerting.mutation
+
+$(VENV)/.mutated: alerts/rules.yml tests/alerting/mutation.py $(wildcard alerts/tests/*.yml)
+	@$(MAKE) --no-print-directory mutate
+	@touch $@
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
