@@ -248,6 +248,7 @@ def _details() -> tuple[Panel, ...]:
 
 def _models() -> Panel:
     all_of, good = (in_range("openrouter_requests_total", *extra, by="model") for extra in ((), ('outcome="success"',)))
+    limited = in_range("openrouter_rate_limited_total", by="model")
     state = f"{highest('openrouter_model_available', by='model')} + {highest('openrouter_model_free', by='model')}"
     return table(
         "Models in use",
@@ -256,7 +257,7 @@ def _models() -> Panel:
         Column("Attempts", f"{all_of} > 0", decimals=0),
         Column("Now", state, texts=STATES),
         Column("Succeeded", f"{good} / ({all_of} > 0)", "percentunit", 1, GOOD_WHEN_MANY),
-        Column("429s", in_range("openrouter_rate_limited_total", by="model"), decimals=0),
+        Column("429s", f"{limited} and on (model) ({all_of} > 0)", decimals=0),
         Column("p95", quantile(0.95, "openrouter_request_duration_seconds", by="model", window=RANGE), "s", 1),
         Column("Tokens", in_range("openrouter_tokens_total", by="model"), decimals=1),
         Column(
