@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from typing import NamedTuple
 
+from monitor.alerting.watch import program_of
+from monitor.alerting.ways import ways
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import ConfigError, MonitorError, StoreError
 from monitor.fetching import LoopFetch, session, ssl_context
 from monitor.metrics.collector import StoreCollector, name_apps, registry
 from monitor.metrics.polls import Polls
+from monitor.poller.alerts import AlertsJob
 from monitor.poller.jobs import jobs
 from monitor.poller.scheduler import Scheduler
 from monitor.proxy.callers import Callers
@@ -62,6 +65,8 @@ class Daemon:
         self._ready = ready
         self._access = Access(settings.listen, settings.proxy.token)
         self._certificate = certificate(settings)
+        self._ways = ways(settings)
+        program_of(settings)
 
     def __repr__(self) -> str:
         return f"<Daemon at {self.settings.listen}>"
@@ -89,16 +94,22 @@ class Daemon:
             fetch = LoopFetch(client, asyncio.get_running_loop())
             proxy = await self._proxy(desk, fetch, ending)
             collector = StoreCollector(self.settings, self.clock, polls, proxy.figures)
-            pages = Pages(self.settings, self.clock, registry(collector), self._access, workers)
+            figures = registry(collector)
+            pages = Pages(self.settings, self.clock, figures, self._access, workers)
             await open_doors(ending, proxy, pages.app(), listening, self._certificate)
-            scheduler = Scheduler(jobs(desk, store, fetch, polls), self.clock, polls)
+            url = url_of(listening, "http" if self._certificate is None else "https")
+            alerts = AlertsJob(
+                store, self.settings, self.clock, polls, collect=figures.collect, ways=self._ways, url=page_of(url)
+            )
+            scheduler = Scheduler([*jobs(desk, store, fetch, polls), alerts], self.clock, polls)
+            alerts.start()
             scheduler.start()
             ending.push_async_callback(asyncio.to_thread, desk.write_left_over)
+            ending.push_async_callback(asyncio.to_thread, alerts.end)
             ending.push_async_callback(asyncio.to_thread, scheduler.stop)
             ending.callback(fetch.stop)
             # First of all at the end, while everything else still works: pages are answered meanwhile.
             ending.push_async_callback(proxy.drain, self.settings.proxy.drain_seconds)
-            url = url_of(listening, "http" if self._certificate is None else "https")
             running = Running(url, self.settings.store_path, self.settings.base_url)
             log.info("listening at %s; store %s; upstream %s", *running)
             self._ready(running)
@@ -146,6 +157,13 @@ def bind(access: Access) -> socket.socket:
 def url_of(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def page_of(url: str) -> str:
+    """Where a person finds it: who listens everywhere is found by the machine's name."""
+    for everywhere in ("://0.0.0.0:", "://[::]:"):
+        url = url.replace(everywhere, f"://{socket.gethostname()}:")
+    return url
 
 
 def _stop_signal() -> asyncio.Event:

@@ -22,11 +22,15 @@
 | `cooling` | list of `subject` (a model; "account"; "paid calls"), `until` |
 | `catalogue` | null, or `source`, `fetched_at`, `models`, `free`, `usable` |
 | `events` | the newest, as in `events --json` |
+| `alerts` | `evaluated_at` (null: never), `firing`, `pending` and `over` (in the last day): lists of `alert`,
+  `severity`, `component`, `labels`, `value`, `summary`, `description`, `runbook_url`, `dashboard_url`, `since`,
+  `until`; `ways`: how people are told: list of `way`, `place`, `sent_at`, `failing_since`, `error` |
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -36,8 +40,10 @@ from monitor.clock import DAY, age_of, day_of, month_start_day, next_midnight
 from monitor.config import Settings
 from monitor.errors import ConfigError
 from monitor.model import Event, KeyFacts, Outcome, PriceClass
+from monitor.policy.alert_states import AlertState, Phase
 from monitor.policy.balances import MinuteWindow
 from monitor.policy.forecast import exhaustion_at, pace_per_hour
+from monitor.policy.notices import Health, rank
 from monitor.policy.shares import promised
 from monitor.policy.windows import SLOT, day_remaining, minute_opens_at
 from monitor.store.protocol import ALL_APPS, AccountState
@@ -72,6 +78,7 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
         day = _day(account, settings, windows, now, reports.pace_mark(settings.account, now))
         open_now, expired = reports.in_flight(now)
         status |= {
+            "alerts": alerts(reports),
             "paused": [{**pause._asdict(), "app": pause.app or None} for pause in reports.pauses(now)],
             "day": day,
             "minute": _minute(reports, account, settings, now),
@@ -89,6 +96,34 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
     status["failures"] = _failures(reader)
     status["events"] = [event_row(event) for event in browse.events(reader, limit=events)]
     return status
+
+
+def alerts(reports: Reports) -> dict[str, Any]:
+    """How the daemon's alerts stand, the gravest first, and how people are told of them."""
+    read = [AlertState.read(text) for text in reports.alert_states().values()]
+    states = sorted((state for state in read if state is not None), key=lambda state: (-rank(state), -state.active_at))
+    newest = reports.newest_alert_tick()
+    told: dict[str, Any] = {"evaluated_at": None if newest is None else newest[1]}
+    for name, phase in (("firing", Phase.FIRING), ("pending", Phase.PENDING), ("over", Phase.RESOLVED)):
+        told[name] = [_alert(state) for state in states if state.phase is phase]
+    ways = reports.alert_ways().items()
+    return told | {"ways": [{"way": way, **Health.read(text)._asdict()} for way, text in ways]}
+
+
+def _alert(state: AlertState) -> dict[str, Any]:
+    texts = {name: state.annotations.get(name) for name in ("summary", "description", "runbook_url", "dashboard_url")}
+    hidden = ("alertname", "severity", "component")
+    pending = state.phase is Phase.PENDING
+    return {
+        "alert": state.name,
+        "severity": state.severity,
+        "component": state.labels.get("component"),
+        "labels": {name: value for name, value in state.labels.items() if name not in hidden},
+        "value": state.value if math.isfinite(state.value) else None,
+        **texts,
+        "since": state.active_at if pending else state.fired_at,
+        "until": None if pending else state.resolved_at,
+    }
 
 
 def event_row(event: Event) -> dict[str, Any]:
@@ -130,6 +165,7 @@ def _failures(reader: Reader) -> list[dict[str, Any]]:
 
 def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
     return {
+        "alerts": {"evaluated_at": None, "firing": [], "pending": [], "over": [], "ways": []},
         "paused": [],
         "day": _day(AccountState(), settings, {}, now),
         "minute": {

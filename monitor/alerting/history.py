@@ -48,6 +48,13 @@ class Change(NamedTuple):
     value: float | None
 
 
+class Dropped(NamedTuple):
+    """What was forgotten: ticks below a number, and of each series the changes below one of its own."""
+
+    below: int
+    series: list[tuple[str, Labels, int]]
+
+
 class _Series:
     """Where each run begins, and its value; it lasts until the next begins."""
 
@@ -83,6 +90,11 @@ class History:
         return f"<History of {len(self.ticks)} ticks>"
 
     @property
+    def first_tick(self) -> int:
+        """The number of the oldest tick."""
+        return self._base
+
+    @property
     def next_tick(self) -> int:
         """The number that the next tick will have; numbers are never given twice."""
         return self._base + len(self.ticks)
@@ -115,20 +127,33 @@ class History:
         """Date all ticks anew, after the clock was set."""
         self.ticks = [at + seconds for at in self.ticks]
 
-    def forget(self, now: float) -> None:
+    def forget(self, now: float) -> Dropped:
         """Drop what is older than its metric's horizon."""
+        below: list[tuple[str, Labels, int]] = []
         for metric, kept in self._metrics.items():
             oldest = self._base + bisect_left(self.ticks, now - self.horizons[metric] - LOOKBACK_SECONDS)
             for labels, series in list(kept.items()):
+                if series.ended() and series.starts[-1] <= oldest:
+                    del kept[labels]
+                    below.append((metric, labels, self.next_tick))
+                    continue
                 gone = bisect_right(series.starts, oldest) - 1
                 if gone > 0:
                     del series.starts[:gone], series.values[:gone]
-                if series.ended() and series.starts[-1] <= oldest:
-                    del kept[labels]
+                    below.append((metric, labels, series.starts[0]))
         longest = max(self.horizons.values(), default=0.0) + LOOKBACK_SECONDS
         gone = min(bisect_left(self.ticks, now - longest), max(0, len(self.ticks) - 1))
         del self.ticks[:gone]
         self._base += gone
+        return Dropped(self._base, below)
+
+    def told(self) -> Iterator[tuple[int, Change]]:
+        """All that is kept, as changes with their tick's number."""
+        for metric, kept in self._metrics.items():
+            for labels, series in kept.items():
+                for tick, value in zip(series.starts, series.values, strict=True):
+                    if not isinstance(value, _Gap):
+                        yield tick, Change(metric, labels, value)
 
     def series(self, metric: str) -> Iterator[Labels]:
         yield from self._metrics.get(metric, {})

@@ -74,12 +74,18 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "alerts": {
         "evaluate_seconds": "Seconds between two evaluations.",
-        "webhook_url": "Where alerts are posted.",
-        "smtp_url": "The mail server: smtp://user:password@host:587.",
+        "webhook_url": "Where alerts are posted, as Alertmanager posts them.",
+        "smtp_url": "The mail server; smtps:// for one that is encrypted from the start.",
         "mail_to": "Who gets mail.",
-        "apprise_urls": "Services of Apprise.",
+        "mail_from": "Who it is from; else the user of the mail server.",
+        "apprise_urls": "Services of Apprise: Slack, Telegram, ntfy, Discord … Needs the extra notify.",
+        "severity": "The least that is told: info, warning, critical.",
         "repeat_seconds": "Seconds until an alert that still holds is sent again.",
-        "quiet_hours": "When nothing is sent.",
+        "quiet_hours": "When only what is critical is told. Without a zone, UTC.",
+        "daily_summary": "When to sum up the day before (UTC).",
+        "unused_hint": "When to say that half of the day's free requests or more are still unused.",
+        "thresholds": 'Other thresholds: ["quota_warning=0.7"]. `alerts list --thresholds` names them.',
+        "without": "Alerts to leave out.",
     },
     "proxy": {
         "token": "What clients of the proxy must show; needed beyond loopback.",
@@ -103,6 +109,11 @@ _EXAMPLES = {
     "store": '"/var/lib/openrouter-monitor/monitor.db"',
     "routing": '{ code = ["qwen/*coder*:free"], general = [] }',
     "cache": '"1d"',
+    "webhook_url": '"https://hooks.example.org/…"',
+    "smtp_url": '"smtp://user:password@mail.example.org:587"',
+    "quiet_hours": '"22:00-07:00 Europe/Berlin"',
+    "daily_summary": '"08:00 Europe/Berlin"',
+    "unused_hint": '"18:00"',
 }
 
 

@@ -114,6 +114,33 @@ def secrets(value: Any) -> tuple[Secret, ...]:
     return tuple(secret(item) for item in value)
 
 
+def secret_url(*schemes: str) -> Callable[[Any], Secret]:
+    """An address that is a secret, so that no error repeats it."""
+
+    def read(value: Any) -> Secret:
+        found = secret(value)
+        try:
+            parts = urlsplit(found.reveal())
+            right = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            right = False
+        if not right:
+            raise ValueError(f"expected an address that begins with {' or '.join(f'{one}://' for one in schemes)}")
+        return found
+
+    return read
+
+
+def read_by(reader: Callable[[str], object]) -> Callable[[Any], str]:
+    """A text that `reader` can read; what it raises says what would be right."""
+
+    def read(value: Any) -> str:
+        reader(text(value))
+        return str(value)
+
+    return read
+
+
 def one_of(enum: type[E]) -> Callable[[Any], E]:
     def read(value: Any) -> E:
         try:

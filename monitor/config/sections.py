@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from monitor.config import hours
 from monitor.config import parsing as parse
 from monitor.config.durations import seconds_of
 from monitor.errors import ConfigError
@@ -132,16 +133,26 @@ class RetentionSettings(Section):
 
 @dataclass(frozen=True)
 class AlertSettings(Section):
-    """How the daemon tells people. URLs may hold credentials, so they are secrets."""
+    """How the daemon tells people. URLs may hold credentials, so they are secrets; hours are UTC unless a zone follows.
+
+    `severity` is the least that is told. In `quiet_hours` only what is critical is. `thresholds` holds texts such as
+    `quota_warning=0.7`; `without` names alerts to leave out.
+    """
 
     section = "alerts"
     evaluate_seconds: float = setting(30.0, parse.number(minimum=1))
-    webhook_url: Secret | None = setting(None, parse.optional(parse.secret))
-    smtp_url: Secret | None = setting(None, parse.optional(parse.secret))
+    webhook_url: Secret | None = setting(None, parse.optional(parse.secret_url("http", "https")))
+    smtp_url: Secret | None = setting(None, parse.optional(parse.secret_url("smtp", "smtps")))
     mail_to: tuple[str, ...] = setting((), parse.strings)
+    mail_from: str | None = setting(None, parse.optional(parse.text))
     apprise_urls: tuple[Secret, ...] = setting((), parse.secrets)
+    severity: str = setting("info", parse.choice("info", "warning", "critical"))
     repeat_seconds: float = setting(4 * 3600.0, parse.number(minimum=60))
-    quiet_hours: str | None = setting(None, parse.optional(parse.text))
+    quiet_hours: str | None = setting(None, parse.optional(parse.read_by(hours.span)))
+    daily_summary: str | None = setting(None, parse.optional(parse.read_by(hours.daily)))
+    unused_hint: str | None = setting(None, parse.optional(parse.read_by(hours.daily)))
+    thresholds: tuple[str, ...] = setting((), parse.strings)
+    without: tuple[str, ...] = setting((), parse.strings)
 
 
 @dataclass(frozen=True)

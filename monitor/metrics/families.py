@@ -45,9 +45,12 @@ MODELS_ASKED = 10
 
 POLLERS = ("models", "key", "credits", "activity", "endpoints")
 RESULTS = ("success", "failure")
-JOBS = (*POLLERS, "sweep", "pace", "hours", "semconv", "checkpoint", "prune")
+JOBS = (*POLLERS, "alerts", "sweep", "pace", "hours", "semconv", "checkpoint", "prune")
 RUNS = (*RESULTS, "missed")
 """How a run of a job can end; `missed`: it did not begin, for the one before still went on."""
+
+CHANNELS = ("webhook", "mail", "apprise")
+"""How people are told of alerts."""
 
 POLL_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
@@ -249,6 +252,9 @@ _MONITOR = (
     gauge("openrouter_monitor_clock_offset_seconds", "seconds",
            "This machine's clock less OpenRouter's, by the Date header of an answer to a poll that no cache gave:"
            " positive when this machine is ahead. Good to about a second.", source=Source.DAEMON),
+    counter("openrouter_monitor_notifications_total", "messages", "Messages about alerts that this daemon sent, or"
+             " could not send, by how; each try counts.", "channel", "result", bound=len(CHANNELS) * len(RESULTS),
+             source=Source.DAEMON, zeros="every channel that is set"),
     counter("openrouter_monitor_call_log_records_total", "records", "Attempts put on record, those refused included."),
     gauge("openrouter_monitor_call_log_size_bytes", "bytes", "Size of the store's file and of its write-ahead log.",
            source=Source.DAEMON),

@@ -1,4 +1,5 @@
-"""The daemon's own count of its polls. Kept in its process: a restart begins anew, which Prometheus expects of it."""
+"""The daemon's own count of its polls, jobs and messages, kept in its process: a restart begins anew, as Prometheus
+expects of it."""
 
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ class Polls:
         self.intervals = dict(intervals)
         self._tallies = {poller: _Tally() for poller in intervals}
         self._runs = {(job, result): 0 for job in JOBS for result in RUNS}
+        self._notifications: dict[tuple[str, str], int] = {}
         self._clock_offset: float | None = None
         self._lock = threading.Lock()
 
@@ -60,6 +62,17 @@ class Polls:
         with self._lock:
             self._runs[job, result] += 1
 
+    def tells_by(self, channel: str) -> None:
+        """A way of telling people that is set: it is counted from here on."""
+        with self._lock:
+            for result in RESULTS:
+                self._notifications.setdefault((channel, result), 0)
+
+    def notified(self, channel: str, *, ok: bool) -> None:
+        """Count a message about alerts, or a try that failed. Any thread may call it."""
+        with self._lock:
+            self._notifications[channel, RESULTS[0] if ok else RESULTS[1]] += 1
+
     def fill(self, sheet: Sheet) -> None:
         with self._lock:
             sheet.set("openrouter_monitor_clock_offset_seconds", self._clock_offset)
@@ -68,5 +81,7 @@ class Polls:
                 sheet.observe("openrouter_monitor_poll_duration_seconds", tally.counts, tally.seconds, poller)
                 for result, n in tally.results.items():
                     sheet.set("openrouter_monitor_polls_total", n, poller, result)
+            for (channel, result), n in self._notifications.items():
+                sheet.set("openrouter_monitor_notifications_total", n, channel, result)
             for (job, result), n in self._runs.items():
                 sheet.set("openrouter_monitor_job_runs_total", n, job, result)

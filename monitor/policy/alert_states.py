@@ -44,7 +44,8 @@ class AlertState:
     """An alert since `active_at`, when its rule first yielded it; firing since `fired_at`.
 
     `incident` numbers the times that it fired: unlike the instants it never changes, whatever the clock does.
-    `ended_at` is since when its rule yields it no longer, though it goes on firing for a while.
+    `ended_at` is since when its rule yields it no longer, though it goes on firing for a while. What is pending again
+    soon after its end remembers that: `resolved_at`.
     """
 
     rule: str
@@ -113,7 +114,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def step(rule: str, before: States, found: Iterable[Found], timing: Timing, now: float) -> States:
-    """How a rule's alerts stand now. What was pending and is no more leaves no trace."""
+    """How a rule's alerts stand now. What was pending and is no more is again what it was before."""
     after: States = {}
     yielded = {fingerprint(alert.labels): alert for alert in found}
     for key, state in before.items():
@@ -121,11 +122,15 @@ def step(rule: str, before: States, found: Iterable[Found], timing: Timing, now:
             after[key] = gone
     for key, alert in yielded.items():
         known = before.get(key)
-        if known is None or known.phase is Phase.RESOLVED:
+        if known is None:
             known = AlertState(rule, Phase.PENDING, alert.labels, alert.annotations, alert.value, now)
+        elif known.phase is Phase.RESOLVED:
+            known = dataclasses.replace(known, phase=Phase.PENDING, active_at=now)
         state = dataclasses.replace(known, annotations=alert.annotations, value=alert.value, ended_at=None)
         if state.phase is Phase.PENDING and now - state.active_at >= timing.lasts:
-            state = dataclasses.replace(state, phase=Phase.FIRING, fired_at=now, incident=int(now * 1000))
+            state = dataclasses.replace(
+                state, phase=Phase.FIRING, fired_at=now, resolved_at=None, incident=int(now * 1000)
+            )
         after[key] = state
     return after
 
@@ -133,7 +138,7 @@ def step(rule: str, before: States, found: Iterable[Found], timing: Timing, now:
 def _without(state: AlertState, timing: Timing, now: float) -> AlertState | None:
     """The state of an alert that its rule does not yield."""
     if state.phase is Phase.PENDING:
-        return None
+        return None if state.resolved_at is None else dataclasses.replace(state, phase=Phase.RESOLVED)
     if state.phase is Phase.RESOLVED:
         over = now - (state.resolved_at or 0.0) > RESOLVED_KEPT_SECONDS
         return None if over else state

@@ -48,6 +48,7 @@ def full(tmp_path: Path, clock: FakeClock) -> Scene:
         told = {"source": scene.book.settings.base_url, "uptime": {FREE: {"Chutes": 0.98}}}
         tx.add_snapshot(clock.now(), "endpoints", "", told)
     scene.polls.compared_clocks(0.25)
+    scene.polls.tells_by("mail")
     count_onward(scene.path, clock)
     scene.poll({**CATALOGUE, FREE: facts(FREE, PriceClass.FREE, expires="2026-12-24", request_usd=0.0)})
     scene.book.reserve(ask("lab/none"))

@@ -111,3 +111,12 @@ def test_all_instants_move_with_the_clock():
 def test_the_fingerprint_is_alertmanagers(labels, number):
     """By it receivers know an alert again, whoever sent it. The numbers are those that Alertmanager 0.25 gave."""
     assert fingerprint(labels) == number
+
+
+def test_what_is_pending_again_and_then_not_is_over_as_before():
+    """Those who could not be told of its end yet can still be told."""
+    states, _ = life((0, True), (60, True), (70, False), (190, False))
+    again, phases = life((200, True), (210, False), states=states)
+    assert phases == ["pending", "resolved"]
+    assert again[KEY].resolved_at == 190
+    assert again[KEY].incident == states[KEY].incident

@@ -9,6 +9,7 @@ import pytest
 
 from monitor.errors import ConfigError
 from monitor.metrics.families import JOBS
+from monitor.poller.alerts import AlertsJob
 from monitor.poller.polls import CACHED_SECONDS, RETRY_AT_MOST
 from monitor.refresh import Stopped
 from tests.fakes.builders import FREE, NOON, fill, one, rows, success, take
@@ -30,7 +31,7 @@ def test_a_poll_puts_what_it_was_told_into_the_store(daemon, upstream):
 
 def test_every_job_has_its_figure(daemon):
     """A run of a job that the metrics do not know could not be counted."""
-    assert daemon(metrics={"genai_semconv": True}).jobs.keys() == set(JOBS)
+    assert {*daemon(metrics={"genai_semconv": True}).jobs, AlertsJob.name} == set(JOBS)
 
 
 def test_the_catalogue_is_never_asked_for_faster_than_its_cache_changes(daemon, upstream):
