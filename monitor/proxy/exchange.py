@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -227,13 +229,24 @@ class Exchange:
         elif watch is not None:
             watch.failed(exc)
         if transport is not None:
-            # In HTTP/1.0 an end of the connection is a proper end of the body: only a reset tells.
-            transport.close() if self._request.version >= (1, 1) else transport.abort()
+            hang_up(self._request, transport)
 
 
 def refused(answer: Answer) -> web.Response:
     """The guard's refusal as a response."""
     return web.Response(status=answer.status, headers={"Server": SERVER, **answer.headers}, body=answer.body)
+
+
+def hang_up(request: web.BaseRequest, transport: asyncio.Transport) -> None:
+    """End a connection in the midst of an answer, so that the client sees it: it misses the last chunk, or bytes."""
+    if request.version >= (1, 1):
+        transport.close()
+        return
+    # In HTTP/1.0 the end of the connection may be the proper end of the body: only a reset tells.
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _advance(step: Callable[[Any], Effect], value: Any) -> Effect | _Done:

@@ -19,7 +19,7 @@ from monitor.openrouter.endpoints import Kind, classify
 from monitor.proxy.bodies import check_type, is_form_of_curl, read_body
 from monitor.proxy.callers import Callers
 from monitor.proxy.desk import Desk
-from monitor.proxy.exchange import Exchange, Means, refused, turned
+from monitor.proxy.exchange import Exchange, Means, hang_up, refused, turned
 from monitor.proxy.listing import only_allowed
 from monitor.proxy.passing import seen_headers, to_client, to_upstream
 from monitor.proxy.problems import Problem, Turned
@@ -202,7 +202,7 @@ async def _hand_on(request: web.BaseRequest, reply: Reply) -> web.StreamResponse
             await response.write(chunk)
     except BROKEN:
         if request.transport is not None:
-            request.transport.close()
+            hang_up(request, request.transport)
     return response
 
 
