@@ -116,7 +116,13 @@ def test_no_panel_is_empty(tmp_path: Path, prometheus: Callable[..., Prometheus]
         clock.days = -1
         assert ask(plain, simulator.base_url, LLAMA) == 200  # activity tells of whole days only
         clock.days = 0
-        settings = {"STORE": store, "BASE_URL": simulator.base_url, "MANAGEMENT_KEY": KEY, "QUOTA__PER_MINUTE": 500}
+        settings = {
+            "STORE": store,
+            "BASE_URL": simulator.base_url,
+            "MANAGEMENT_KEY": KEY,
+            "QUOTA__PER_MINUTE": 500,
+            "ALERTS__WEBHOOK_URL": f"{simulator.root_url}/nobody",
+        }
         with DaemonProcess(tmp_path, **settings, **polls) as daemon, apps(simulator, store) as clients:
             url = daemon.url()
             server = prometheus(url.removeprefix("http://"), rules)

@@ -97,8 +97,9 @@ class Day:
     def _begin_daemon(self) -> None:
         """A process of its own, as far as it can tell: its counts of polls begin anew."""
         self.started, self.restarts, self.cpu = self.clock.now(), self.restarts + 1, 0.9
-        polls, self.proxied = Polls({}), Proxied()
-        self.collector = StoreCollector(self.settings, self.clock, polls, self.proxied)
+        self.polls, self.proxied = polls, proxied = Polls({}), Proxied()
+        polls.tells_by("webhook")
+        self.collector = StoreCollector(self.settings, self.clock, polls, proxied)
         run = self.restarts
         for job in jobs(self.ledger, self.store, self._fetch, polls):
             self.at(self.clock.now() + job.first, lambda job=job: self._run(job, polls, run))
@@ -154,6 +155,8 @@ class Day:
             (20.3, lambda: simulator.update_model(PAID, pricing={"completion": "0.000004"})),
             (19.1, lambda: self.proxied.turned_away("token_wrong")),
             (21.0, self._past_the_guard),
+            (21.1, lambda: self.polls.notified("webhook", ok=False)),
+            (21.2, lambda: self.polls.notified("webhook", ok=True)),
             (21.5, lambda: self.proxied.turned_away("no_key")),
             (21.6, lambda: self.proxied.turned_away("token_wrong")),
             (22.4, lambda: self._restart(150)),

@@ -33,7 +33,6 @@ OTHERS = {
 ALWAYS = {"job", "instance"}
 
 NOT_SHOWN = {
-    "openrouter_monitor_notifications_total": "of those whom the daemon itself tells: its page says how that fares",
     "gen_ai_client_operation_duration_seconds": "opt-in, for dashboards that know OpenTelemetry's names",
     "gen_ai_client_token_usage": "opt-in, for dashboards that know OpenTelemetry's names",
 }
