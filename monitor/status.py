@@ -55,6 +55,9 @@ EVENTS_SHOWN = 5
 FAILURES_SHOWN = 5
 FAILURES_LOOKED_AT = 200
 
+NO_ALERTS: dict[str, Any] = {"evaluated_at": None, "firing": [], "pending": [], "over": [], "ways": []}
+"""Before the daemon has judged any."""
+
 _COOLING = {"": "account", "$": "paid calls"}
 
 
@@ -165,7 +168,7 @@ def _failures(reader: Reader) -> list[dict[str, Any]]:
 
 def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
     return {
-        "alerts": {"evaluated_at": None, "firing": [], "pending": [], "over": [], "ways": []},
+        "alerts": NO_ALERTS,
         "paused": [],
         "day": _day(AccountState(), settings, {}, now),
         "minute": {

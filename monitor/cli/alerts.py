@@ -11,14 +11,19 @@ import click
 
 from monitor.cli.context import JSON, Group, Invocation, passes_invocation
 from monitor.cli.output import Cell, Column, Styled
-from monitor.words import count
+from monitor.words import ago, count
 
 if TYPE_CHECKING:
     from monitor.alerting.rule import Alert, Options
     from monitor.alerting.rule import Group as RuleGroup
     from monitor.alerting.thresholds import Thresholds
+    from monitor.alerting.way import Way
 
 _INTERVAL = re.compile(r"[1-9][0-9]*[smh]", re.ASCII)
+PHASES = {"firing": "bold red", "pending": "yellow"}
+TWICE = ("OpenRouterDailyQuotaNearlyExhausted",)
+"""Alerts that there are two of, a warning and a critical one."""
+
 STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan", "none": "dim"}
 
 
@@ -58,24 +63,35 @@ def rule_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @JSON
 @passes_invocation
 def list_alerts(run: Invocation, thresholds: bool, as_json: bool, **given: Any) -> None:
-    """What you can be told of.
+    """What you can be told of, and what the daemon has found.
 
     With --json each alert has name, severity, component, for, keep_firing_for, expr, labels, summary, description,
-    runbook_url, dashboard_url and prometheus_only: why only Prometheus can judge it, or null.
+    runbook_url, dashboard_url and prometheus_only: why only Prometheus can judge it, or null; and of the daemon's own
+    judgement state (firing, pending, inactive; null: it has not judged) and active, what fires or is pending.
     """
     options, groups = _rules(**given)
     if thresholds:
         _tell_thresholds(run, options.thresholds, as_json)
         return
     found = [alert for group in groups for alert in group.alerts]
+    standing = _standing(run)
     if as_json:
-        run.out.json([_row(alert, options) for alert in found])
+        run.out.json([{**_row(alert, options), **_state(alert, standing)} for alert in found])
         return
     table: list[list[Cell]] = [
-        [alert.name, Styled(alert.severity, STYLES[alert.severity]), alert.lasts or None, alert.summary]
+        [
+            alert.name,
+            Styled(alert.severity, STYLES[alert.severity]),
+            _shown(alert, standing),
+            alert.lasts or None,
+            alert.summary,
+        ]
         for alert in found
     ]
-    run.out.table([Column("alert"), Column("severity"), Column("for", right=True), Column("summary", fold=True)], table)
+    columns = [Column("alert"), Column("severity"), Column("state"), Column("for", right=True)]
+    run.out.table([*columns, Column("summary", fold=True)], table)
+    if standing["evaluated_at"] is not None:
+        run.out.note(f"The daemon judged them {ago(standing['evaluated_at'], run.clock.now())}.")
 
 
 @alerts.command()
@@ -111,26 +127,90 @@ def render(run: Invocation, output: Path | None, as_json: bool, **given: Any) ->
 @JSON
 @passes_invocation
 def test(run: Invocation, alertmanager: str | None, severity: str, as_json: bool, **given: Any) -> None:
-    """Try the rules out with promtool, and the way to you with a test alert.
+    """Try the rules out with promtool, and each way to you with a test message.
 
-    Exit code 1 when promtool complains, or Alertmanager does not take the alert.
+    The ways are those of the settings (alerts.webhook_url, alerts.smtp_url, alerts.apprise_urls), and Alertmanager's if
+    it is named. Exit code 1 when promtool complains, or a message is not taken.
     """
     from monitor.alerting import trial
     from monitor.alerting.render import data, yaml
     from monitor.alerting.rule import Severity
+    from monitor.alerting.ways import ways
 
     options, groups = _rules(**given)
     told = trial.complaints(yaml(data(groups, options)))
+    tried = _try(run, ways(run.settings), severity)
+    failed = bool(told) or any(one["error"] for one in tried)
     if alertmanager is not None:
         trial.send(alertmanager, trial.alert_of(options, Severity(severity), run.clock.now()))
     if as_json:
-        run.out.json({"ok": not told, "promtool": told, "alertmanager": alertmanager})
+        run.out.json({"ok": not failed, "promtool": told, "alertmanager": alertmanager, "ways": tried})
     else:
         _tell_trial(run, told, sum(len(group.rules) for group in groups))
+        _tell_ways(run, tried, severity)
         if alertmanager is not None:
             run.out.line(Styled("sent", "green"), f"  A {severity} named {trial.TEST}, to {alertmanager}.")
-    if told:
+    if failed:
         click.get_current_context().exit(1)
+
+
+def _try(run: Invocation, ways: list[Way], severity: str) -> list[dict[str, Any]]:
+    """Send a test message by each way; what went wrong is null where it was taken."""
+    from monitor.alerting.messages import Message, trial
+    from monitor.alerting.way import Undelivered
+
+    tried = []
+    for way in ways:
+        error = None
+        try:
+            way.send(Message(trial(severity, run.clock.now()), f"http://{run.settings.listen}"))
+        except Undelivered as exc:
+            error = str(exc)
+        tried.append({"way": way.name, "place": way.place, "error": error})
+    return tried
+
+
+def _tell_ways(run: Invocation, tried: list[dict[str, Any]], severity: str) -> None:
+    for one in tried:
+        if one["error"]:
+            run.out.line(Styled("problem", "bold red"), f"  {one['way']}: {one['error']}")
+        else:
+            run.out.line(Styled("sent", "green"), f"  A {severity} test message, by {one['way']} ({one['place']}).")
+    if not tried:
+        said = "no way to you is set: alerts.webhook_url, alerts.smtp_url with alerts.mail_to, or alerts.apprise_urls."
+        run.out.line(Styled("skipped", "yellow"), f"  {said}")
+
+
+def _standing(run: Invocation) -> dict[str, Any]:
+    """How alerts stand in the store, if there is one."""
+    from monitor.status import NO_ALERTS, alerts
+
+    with run.reader() as reader:
+        if not reader.exists:
+            return NO_ALERTS
+        with reader.moment() as reports:
+            return alerts(reports)
+
+
+def _state(alert: Alert, standing: dict[str, Any]) -> dict[str, Any]:
+    named = ("severity", "labels", "value", "description", "since")
+    active = [
+        {"state": state, **{name: each[name] for name in named}}
+        for state in ("firing", "pending")
+        for each in standing[state]
+        # The daemon's may be graver, by its settings: the severity tells only those of one name apart.
+        if each["alert"] == alert.name and (alert.name not in TWICE or each["severity"] == alert.severity)
+    ]
+    if alert.prometheus_only or standing["evaluated_at"] is None:
+        return {"state": None, "active": []}
+    return {"state": active[0]["state"] if active else "inactive", "active": active}
+
+
+def _shown(alert: Alert, standing: dict[str, Any]) -> Cell:
+    if alert.prometheus_only:
+        return Styled("only in Prometheus", "dim")
+    state: str | None = _state(alert, standing)["state"]
+    return Styled(state, PHASES[state]) if state in PHASES else state
 
 
 def _tell_trial(run: Invocation, told: str | None, rules: int) -> None:
