@@ -20,8 +20,8 @@ def _spent(o: Options) -> tuple[Alert, ...]:
         Alert(
             name="OpenRouterNonFreeModelUsed",
             # Exact, unlike increase(). The second part sees what happened while the daemon was not scraped, and an app
-            # whose first call was a paid one: its series is born at 1. A Prometheus that is new here takes no old sums
-            # for news, for it did not know the daemon ten minutes ago.
+            # whose first call was a paid one: its series is born at 1. It holds for a minute, and `stays` does the
+            # rest. A Prometheus that is new here takes no old sums for news: a minute ago it did not know the daemon.
             expr=f"""\
 sum by (job, instance, app) (
   {calls}
@@ -31,11 +31,11 @@ or
   sum by (job, instance, app) (
     {calls}
     - (
-      last_over_time({calls}[1d] offset 10m)
+      last_over_time({calls}[1d] offset 1m)
       or {calls} * 0
     )
   ) > 0
-  and on (job, instance) last_over_time({alive}[1d] offset 10m)""",
+  and on (job, instance) last_over_time({alive}[1d] offset 1m)""",
             severity=Severity.CRITICAL if o.free_only else Severity.WARNING,
             component=Component.SPEND,
             summary="A model that is not free was used.",

@@ -57,16 +57,20 @@ class Prometheus:
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
-    """Starts Prometheus with one target, scraped each second, and rules, as a file's text; ends it by its id."""
+    """Starts Prometheus with one target, scraped each second, rules, as a file's text, and the address of an
+    Alertmanager; ends it by its id."""
     program = need("prometheus")
     with contextlib.ExitStack() as ending:
 
-        def start(target: str, rules: str = '{"groups": []}') -> Prometheus:
+        def start(target: str, rules: str = '{"groups": []}', alertmanager: str = "") -> Prometheus:
             port, folder = free_port(), tmp_path / "prometheus"
             folder.mkdir()
             (folder / "rules.yml").write_text(rules, encoding="utf-8")
             config = {
                 "rule_files": ["rules.yml"],
+                "alerting": {
+                    "alertmanagers": [{"static_configs": [{"targets": [alertmanager] if alertmanager else []}]}]
+                },
                 "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
                 "scrape_configs": [{"job_name": "openrouter-monitor", "static_configs": [{"targets": [target]}]}],
             }
@@ -78,6 +82,8 @@ def prometheus(tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
                     f"--config.file={folder / 'prometheus.yml'}",
                     f"--storage.tsdb.path={folder / 'data'}",
                     f"--web.listen-address=127.0.0.1:{port}",
+                    # An alert that fires before Alertmanager is known, which takes five seconds, is told again soon.
+                    "--rules.alert.resend-delay=2s",
                 ],
                 stdout=log,
                 stderr=log,
