@@ -3,6 +3,7 @@
 #   make test    sets up, then runs the whole test suite
 #   make check   lint, types, import floors; mutants of the alert rules, when they or their tests have changed
 #   make mutate  mutants of the alert rules, all of them
+#   make made    writes anew what is made by code: metrics' page, rules, dashboards, manifests
 #   make bench   timings, as ratios
 #   make soak    long tests, not part of `make test`
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check mutate format bench soak build clean
+.PHONY: help run test check mutate made format bench soak build clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -44,6 +45,13 @@ mutate: $(VENV)/.test
 $(VENV)/.mutated: alerts/rules.yml tests/alerting/mutation.py $(wildcard alerts/tests/*.yml)
 	@$(MAKE) --no-print-directory mutate
 	@touch $@
+
+# Tests compare these files with the code.
+made: $(VENV)/.run
+	$(BIN)/python -m monitor.metrics > docs/metrics.md
+	$(BIN)/openrouter-monitor alerts render --output alerts/rules.yml
+	$(BIN)/openrouter-monitor dashboards render --output dashboards
+	$(BIN)/python deploy/kubernetes/make.py
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .

@@ -66,22 +66,27 @@ def list_dashboards(run: Invocation, as_json: bool, **given: Any) -> None:
 @dashboard_options
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default="dashboards", show_default=True,
               metavar="FOLDER", help="Where to write them; made if need be.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 when a file there would change.")
 @JSON
 @passes_invocation
-def render(run: Invocation, output: Path, as_json: bool, **given: Any) -> None:
+def render(run: Invocation, output: Path, check: bool, as_json: bool, **given: Any) -> None:
     """Write the dashboards as JSON files, which Grafana imports or is provisioned with.
 
-    Files of the same names are overwritten. With --json each has uid, title and file.
+    Files of the same names are overwritten. With --json each has uid, title and file; with --check only those that
+    differ are told.
     """
-    from monitor.grafana.render import write
+    from monitor.grafana.render import differing, write
 
-    written = [(file, dashboard) for file, dashboard in write(output, _choices(**given))]
+    written = list((differing if check else write)(output, _choices(**given)))
     if as_json:
         run.out.json([{"uid": made["uid"], "title": made["title"], "file": str(file)} for file, made in written])
-        return
-    for file, _ in written:
-        run.out.line(str(file))
-    run.out.note(f"Wrote {count(len(written), 'dashboard')}.")
+    else:
+        for file, _ in written:
+            run.out.line(str(file))
+        how = "differs" if len(written) == 1 else "differ"
+        run.out.note(f"{count(len(written), 'file')} {how}." if check else f"Wrote {count(len(written), 'dashboard')}.")
+    if check and written:
+        click.get_current_context().exit(1)
 
 
 def _told(dashboard: dict[str, Any]) -> dict[str, Any]:

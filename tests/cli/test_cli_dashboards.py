@@ -29,6 +29,19 @@ def test_render_answers_in_json(cli, home):
     }
 
 
+def test_check_tells_what_would_change(cli, home):
+    """Exit code 1 and the file's name; 0 and nothing when all are as they should be. Nothing is written."""
+    cli("dashboards", "render", "--output", home / "mine")
+    assert (cli("dashboards", "render", "--output", home / "mine", "--check").code) == 0
+    file = home / "mine" / "openrouter-errors.json"
+    file.write_text("{}")
+    said = cli("dashboards", "render", "--output", home / "mine", "--check")
+    assert (said.code, said.out, said.err) == (1, f"{file}\n", "1 file differs.\n")
+    assert file.read_text() == "{}"
+    assert cli("dashboards", "render", "--output", home / "none", "--check").out.count("\n") == 5
+    assert not (home / "none").exists()
+
+
 def test_what_is_chosen_is_in_the_files(cli, home):
     """Job, data source, apps and thresholds."""
     chosen = ("--job", "llm", "--datasource", "Mimir", "--app", "bot", "--set", "quota_warning=0.7")
