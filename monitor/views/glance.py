@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from monitor.clock import day_of
-from monitor.words import clock_time, dollars, span, until
+from monitor.words import clock_time, count, dollars, span, until
 
 OK, WARN, BAD = "ok", "warn", "bad"
 
@@ -93,3 +93,8 @@ def _troubles(status: Mapping[str, Any]) -> Iterator[Glance]:
         yield Glance(WARN, f"The guard does not refuse anything: its mode is {status['guard']['mode']}.")
     if not status["key"]["present"] and status["key"]["error"]:
         yield Glance(WARN, "OpenRouter does not tell of the key.", status["key"]["error"])
+    firing = [alert for alert in status["alerts"]["firing"] if alert["severity"] in ("critical", "warning")]
+    if firing:
+        others = f"And {count(len(firing) - 1, 'other alert')}." if firing[1:] else ""
+        level = BAD if firing[0]["severity"] == "critical" else WARN
+        yield Glance(level, f"Alert: {firing[0]['summary']}", others)

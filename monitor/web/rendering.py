@@ -63,6 +63,7 @@ class Rendering:
         }
         words = (ago, clock_time, count, dollars, failure_text, iso, lately, per_million, until, why)
         self._environment.filters |= {word.__name__: word for word in words}
+        self._environment.filters["web_address"] = is_web_address
         self._environment.filters["group"] = charts.GROUP_OF.get
 
     def __repr__(self) -> str:
@@ -71,6 +72,11 @@ class Rendering:
     def page(self, template: str, /, **given: Any) -> str:
         """A template, filled in."""
         return self._environment.get_template(f"{template}.html.j2").render(**given)
+
+
+def is_web_address(text: object) -> bool:
+    """Whether a link may lead there: nothing that a browser would run."""
+    return isinstance(text, str) and text.startswith(("https://", "http://"))
 
 
 def app_url(name: str) -> str:

@@ -19,7 +19,7 @@ from monitor.views.overview import overview
 from monitor.views.stories import call_story, last_calls, model_story
 from monitor.views.traffic import WINDOWS, Asked, traffic
 from monitor.web.charts import bars, use_line
-from monitor.web.rendering import Rendering
+from monitor.web.rendering import Rendering, app_url, model_url
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class Site:
             own=own or unused,
             pauses=[pause for pause in found["paused"] if pause["app"] in (None, asked.app)],
             calls=calls,
-            **self._common(whole, now, asked, "?"),
+            **self._common(whole, now, asked, app_url(asked.app or "")),
         )
 
     def _model(self, reader: Reader, now: float, asked: Asked) -> str | None:
@@ -144,7 +144,12 @@ class Site:
             return None
         cooling = [each for each in gather(reader, self._settings, now)["cooling"] if each["subject"] == name]
         return self._rendering.page(
-            "model", name=name, story=story, cooling=cooling, calls=calls, **self._common(whole, now, asked, "?")
+            "model",
+            name=name,
+            story=story,
+            cooling=cooling,
+            calls=calls,
+            **self._common(whole, now, asked, model_url(name)),
         )
 
     def _common(self, whole: Mapping[str, Any], now: float, asked: Asked, here: str) -> dict[str, Any]:
