@@ -18,6 +18,7 @@ from monitor.redact import redact
 
 COMMANDS = {
     "serve": "Run the daemon: the guarding proxy, polls, metrics and status.",
+    "run": "Run a command with its SDKs pointed at the daemon's proxy.",
     "status": "How things stand: quota, apps, key, spend, catalogue.",
     "calls": "The log of calls, newest first.",
     "models": "The catalogue: which models are free.",

@@ -22,6 +22,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_wildcard(host: str) -> bool:
+    """Whether it stands for all addresses of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def url_is_loopback(url: str) -> bool:
     """The same of an http address."""
     return is_loopback(urlsplit(url).hostname or "")

@@ -10,6 +10,7 @@ import asyncio
 import json
 import resource
 from collections.abc import Callable
+from typing import cast
 
 from monitor.clock import Clock
 
@@ -86,8 +87,7 @@ class _Line(asyncio.Protocol):
         self.eof_received = inner.eof_received  # type: ignore[method-assign]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._all._lines[self._inner] = self
         self._inner.connection_made(transport)
 
@@ -112,9 +112,9 @@ class _Full(asyncio.Protocol):
     """For one connection too many: says so and hangs up."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(_REFUSAL)
-        transport.close()
+        connection = cast(asyncio.Transport, transport)
+        connection.write(_REFUSAL)
+        connection.close()
 
 
 def allowed_files(wanted: int) -> int:

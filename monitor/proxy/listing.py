@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import Any
 
 from monitor.config import GuardSettings
+from monitor.errors import PollError
 from monitor.model import Endpoint
 from monitor.openrouter.catalogue import parse_catalogue
 from monitor.openrouter.decoding import Undecodable, decoder
@@ -25,7 +25,7 @@ def only_allowed(body: bytes, encoding: str, guard: GuardSettings) -> bytes | No
         listed = json.loads(plain)
         rows = listed["data"]
         facts = parse_catalogue(listed).models
-    except (Undecodable, ValueError, KeyError, TypeError, RecursionError, zlib.error):
+    except (Undecodable, PollError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if len(plain) > LARGEST or not isinstance(rows, list):
         return None

@@ -1,0 +1,188 @@
+"""The end: streams may finish for a while, are then cut and settled; pages are answered meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+from guard_kit import FREE, World, chat, eventually
+from wire_kit import ask, connect, get, hear, post
+
+from monitor.simulator.options import SimulatorOptions
+from monitor.simulator.server import Simulator
+from tests.fakes.daemon import WAIT, DaemonProcess, fetch
+
+STREAM = json.dumps(chat(stream=True)).encode()
+
+
+def test_a_stream_under_way_finishes_and_nothing_new_begins(serve, worlds):
+    """While it drains, a new call is told to come again, pages are answered, and the stream gets its last chunk."""
+    world = worlds(chunk_delay_seconds=0.05, chunks=20)
+    proxy = serve(world, drain=60.0)
+    with connect(proxy) as connection:
+        connection.sendall(post(STREAM))
+        first = connection.recv(65536)
+        assert b"200 OK" in first
+        ended = threading.Thread(target=lambda: proxy.do(lambda: proxy.proxy.drain(60.0)))
+        ended.start()
+        eventually(lambda: proxy.proxy._draining)
+        heard = ask(proxy, post())
+        assert (heard.status, heard.all("retry-after"), heard.all("connection")) == (503, ["5"], ["close"])
+        assert ask(proxy, get("/nothing")).status == 404  # the pages' own answer
+        raw = first
+        while not raw.endswith(b"0\r\n\r\n"):
+            raw += connection.recv(65536)
+        ended.join(WAIT)
+    assert b"[DONE]" in raw
+    assert [row["outcome"] for row in world.settled()] == ["success"]
+
+
+def test_what_does_not_finish_is_cut_and_settled(serve, worlds):
+    """After the stated time the stream ends without an ending, and its row is closed before the process is."""
+    world = worlds({"do": {"kind": "hang", "after_chunks": 1}})
+    proxy = serve(world)
+    with connect(proxy) as connection:
+        connection.sendall(post(STREAM))
+        while b"data: " not in connection.recv(65536):
+            pass
+        proxy.do(lambda: proxy.proxy.drain(0.0))
+        assert not hear(connection).raw.endswith(b"0\r\n\r\n")
+        assert world.row()["outcome"] == "cancelled"
+        assert world.open_holds() == 0
+
+
+def test_calls_in_line_are_let_go_at_the_end(serve, world: World):
+    """Who waits for a slot is not waited for longer than the rest."""
+    proxy = serve(world, quota={"per_minute": 1}, guard={"wait": 600})
+    assert ask(proxy, post()).status == 200
+    with connect(proxy) as connection:
+        connection.sendall(post())
+
+        async def waiting() -> int:
+            return proxy.proxy._means.turns.waiting
+
+        eventually(lambda: proxy.do(waiting) == 1)
+        proxy.do(lambda: proxy.proxy.drain(0.0))
+    assert [row["outcome"] for row in world.settled()] == ["success"]
+
+
+# ---- the daemon as a process ----
+
+pytestmark = pytest.mark.processes
+
+
+def _daemon(folder: Path, sim: Simulator, **settings: object) -> DaemonProcess:
+    return DaemonProcess(folder, STORE=folder / "monitor.db", BASE_URL=sim.base_url, **settings)
+
+
+def _rows(folder: Path) -> list[tuple[str, str]]:
+    with sqlite3.connect(folder / "monitor.db") as connection:
+        return connection.execute("SELECT app, outcome FROM calls ORDER BY id").fetchall()
+
+
+def test_the_daemon_drains_on_sigterm(tmp_path):
+    """A stream that began before the signal ends after it, metrics are told meanwhile, and the exit is in order."""
+    options = SimulatorOptions(chunks=400, chunk_delay_seconds=0.005, per_minute=1000, per_day=1000)
+    with Simulator(options) as sim, _daemon(tmp_path, sim) as daemon:
+        url = daemon.url()
+        answer = requests.post(f"{url}/api/v1/chat/completions", json=chat(stream=True), stream=True, timeout=60)
+        chunks = answer.iter_lines()
+        next(chunks)
+        daemon.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "stopping" in daemon.said())
+        told = fetch(f"{url}/metrics")
+        assert b"openrouter_monitor_proxy_in_flight 1.0" in told
+        assert requests.post(f"{url}/api/v1/chat/completions", json=chat(), timeout=60).status_code == 503
+        assert b"data: [DONE]" in list(chunks)
+        assert daemon.process.wait(WAIT) == 0
+        assert not any(word in daemon.said() for word in ("Traceback", "ERROR", "WARNING", "sk-or-v1"))
+    assert _rows(tmp_path) == [("default", "success")]
+    assert sim.books.cost_usd == 0
+
+
+def test_the_daemon_cuts_what_takes_too_long(tmp_path):
+    """`proxy.drain_seconds` is kept to, and the row is settled before the process ends."""
+    options = SimulatorOptions(faults=[{"do": {"kind": "hang", "after_chunks": 1}}])
+    with Simulator(options) as sim, _daemon(tmp_path, sim, PROXY__DRAIN_SECONDS=0.1) as daemon:
+        url = daemon.url()
+        answer = requests.post(f"{url}/api/v1/chat/completions", json=chat(stream=True), stream=True, timeout=60)
+        lines = answer.iter_lines()  # dropped, it would close the answer
+        next(lines)
+        assert daemon.end() == 0
+        assert "cut off" in daemon.said()
+        assert "Traceback" not in daemon.said()
+    assert _rows(tmp_path) == [("default", "cancelled")]
+
+
+def test_a_killed_daemon_forgets_nothing_that_left(tmp_path):
+    """SIGKILL in the midst of a stream: the next daemon finds the row still open, and its quota taken."""
+    options = SimulatorOptions(faults=[{"do": {"kind": "hang", "after_chunks": 1}}], per_day=50)
+    with Simulator(options) as sim:
+        with _daemon(tmp_path, sim) as daemon:
+            answer = requests.post(
+                f"{daemon.url()}/api/v1/chat/completions", json=chat(stream=True), stream=True, timeout=60
+            )
+            next(answer.iter_lines())
+            daemon.kill()
+        assert _rows(tmp_path) == [("default", "in_flight")]
+        with _daemon(tmp_path, sim) as daemon:
+            status = json.loads(fetch(f"{daemon.url()}/api/status"))
+            assert (status["day"]["used"], status["in_flight"]["attempts"]) == (1, 1)
+            assert daemon.end() == 0
+
+
+def test_pause_reaches_a_running_daemon(tmp_path):
+    """The command in another process, and the daemon's very next call."""
+    with Simulator() as sim, _daemon(tmp_path, sim) as daemon:
+        url = f"{daemon.url()}/api/v1/chat/completions"
+        assert requests.post(url, json=chat(), timeout=60).status_code == 200
+        _command(tmp_path, "pause", "--app", "bot")
+        named = {"X-Openrouter-Monitor-App": "bot"}
+        assert (
+            requests.post(url, json=chat(), headers=named, timeout=60).json()["error"]["metadata"]["reason"] == "paused"
+        )
+        assert requests.post(url, json=chat(), timeout=60).status_code == 200
+        _command(tmp_path, "resume", "--app", "bot")
+        assert requests.post(url, json=chat(), headers=named, timeout=60).status_code == 200
+        assert daemon.end() == 0
+
+
+def _command(folder: Path, *arguments: str) -> None:
+    environment = {**os.environ, "OPENROUTER_MONITOR_STORE": str(folder / "monitor.db"), "HOME": str(folder)}
+    subprocess.run([sys.executable, "-m", "monitor", *arguments], env=environment, check=True, capture_output=True)
+
+
+def test_it_serves_https_by_files(tmp_path):
+    """With a certificate it speaks TLS, and says so; one that cannot be used is one line and code 2."""
+    files = {"PROXY__TLS_CERT": tmp_path / "cert.pem", "PROXY__TLS_KEY": tmp_path / "key.pem"}
+    _make_certificate(files["PROXY__TLS_CERT"], files["PROXY__TLS_KEY"])
+    with Simulator() as sim, _daemon(tmp_path, sim, **files) as daemon:
+        url = daemon.url()
+        assert url.startswith("https://127.0.0.1:")
+        trusting = {"verify": str(files["PROXY__TLS_CERT"]), "timeout": 60}
+        assert requests.get(f"{url}/-/healthy", **trusting).json()["healthy"] is True
+        answer = requests.post(f"{url}/api/v1/chat/completions", json=chat(), **trusting)
+        assert answer.json()["model"] == FREE
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{url.replace('https', 'http')}/-/healthy", timeout=60)
+        assert daemon.end() == 0
+    with Simulator() as sim, _daemon(tmp_path, sim, PROXY__TLS_CERT=tmp_path / "nowhere.pem") as daemon:
+        assert daemon.process.wait(WAIT) == 2
+        assert "proxy.tls_cert" in daemon.said()
+
+
+def _make_certificate(cert: Path, key: Path) -> None:
+    run = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
+           "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]  # fmt: skip
+    try:
+        subprocess.run(run, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
