@@ -13,13 +13,13 @@ from typing import Protocol
 
 from monitor.alerting.messages import Message
 from monitor.alerting.told import Told
-from monitor.alerting.watch import Watch
 from monitor.alerting.way import Undelivered, Way
 from monitor.clock import Clock, day_of
 from monitor.config.hours import Span, span
 from monitor.config.sections import AlertSettings
 from monitor.errors import StoreError
 from monitor.metrics.polls import Polls
+from monitor.policy.alert_states import AlertState
 from monitor.policy.notices import Bundle, Health, Manners, Notice, begun, bundled, due, outlived
 from monitor.store import SQLiteStore
 
@@ -28,6 +28,15 @@ END_SECONDS = 2.0
 """How long the end of the daemon waits for a message that is being sent."""
 
 log = logging.getLogger("monitor.alerting")
+
+
+class Standing(Protocol):
+    """How alerts stand, and whether this daemon is the one that tells."""
+
+    @property
+    def states(self) -> Mapping[str, AlertState]: ...
+    @property
+    def leading(self) -> bool: ...
 
 
 class Occasion(Protocol):
@@ -50,7 +59,7 @@ class Courier:
     def __init__(
         self,
         way: Way,
-        watch: Watch,
+        watch: Standing,
         told: Told,
         alerts: AlertSettings,
         clock: Clock,
@@ -113,7 +122,7 @@ class Courier:
 
     def _sent(self, bundle: Bundle, now: float) -> bool:
         try:
-            self.way.send(Message(bundle, self._url))
+            self._send(Message(bundle, self._url))
         except Undelivered as exc:
             self._polls.notified(self.way.channel, ok=False)
             self._failed(exc, now)
@@ -123,6 +132,14 @@ class Courier:
             log.info("messages by %s arrive again", self.way.name)
         self._fares(Health(self.way.place, now))
         return True
+
+    def _send(self, message: Message) -> None:
+        try:
+            self.way.send(message)
+        except Undelivered:
+            raise
+        except Exception as exc:  # noqa: BLE001 - only its kind: what a library says may hold the address
+            raise Undelivered(f"{self.way.place}: {type(exc).__name__}") from None
 
     def _failed(self, exc: Undelivered, now: float) -> None:
         self._later(exc.again_after)
@@ -188,6 +205,6 @@ class Couriers:
                 return
             try:
                 delay = courier.round()
-            except Exception as exc:  # noqa: BLE001 - only its kind: what a library says may hold the address
-                log.error("messages by %s: a defect: %s", courier.way.name, type(exc).__name__)
+            except Exception:
+                log.exception("messages by %s: a defect", courier.way.name)
                 delay = RETRY_AT_MOST
