@@ -1,8 +1,11 @@
-"""The OpenAI SDK, unpatched, through the proxy: nothing but its base URL is changed."""
+"""Real clients, unpatched, through the proxy: nothing but their base URL is changed."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import subprocess
 from typing import Any
 
 import openai
@@ -159,3 +162,52 @@ def test_responses_messages_and_embeddings_pass_too(serve, world: World):
         ("responses", "success"),
         ("responses", "refused"),
     ]
+
+
+def test_openrouters_own_sdk(serve, world: World):
+    """Its typed models accept what comes through, calls and streams, and its exceptions are its own."""
+    import openrouter
+    from openrouter import errors
+
+    proxy = serve(world)
+    with openrouter.OpenRouter(api_key="app:own-sdk", server_url=proxy.base_url) as sdk:
+        answer = sdk.chat.send(**ASK)
+        with sdk.chat.send(**ASK, stream=True) as stream:
+            chunks = list(stream)
+        with pytest.raises(errors.ForbiddenResponseError, match="Nothing was sent"):
+            sdk.chat.send(model=PAID, messages=HELLO)
+    assert answer.choices[0].message.content
+    assert chunks[-1].usage is not None
+    assert [(row["app"], row["outcome"]) for row in world.settled(3)] == [
+        ("own-sdk", "success"),
+        ("own-sdk", "success"),
+        ("own-sdk", "refused"),
+    ]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_fetch_of_node(serve, worlds):
+    """Plain `fetch` in another language: a call, a stream read to its end, an abort, and a refusal."""
+    world = worlds({"match": {"path": "/chat/*", "nth": 3}, "do": {"kind": "hang", "after_chunks": 1}})
+    proxy = serve(world)
+    script = """
+    const [url, free, paid] = process.argv.slice(1);
+    const ask = (model, more = {}, options = {}) => fetch(url, { method: "POST", headers: { "content-type":
+      "application/json", authorization: "Bearer app:node" }, ...options,
+      body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }], ...more }) });
+    const told = {};
+    told.call = (await (await ask(free)).json()).choices[0].message.content.length > 0;
+    told.stream = (await (await ask(free, { stream: true })).text()).trimEnd().endsWith("data: [DONE]");
+    const stop = new AbortController();
+    const answer = await ask(free, { stream: true }, { signal: stop.signal });
+    await answer.body.getReader().read();
+    stop.abort();
+    told.refused = (await (await ask(paid)).json()).error.metadata.reason;
+    console.log(JSON.stringify(told));
+    """
+    run = ["node", "--input-type=module", "-e", script, proxy.chat, FREE, PAID]
+    told = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert json.loads(told) == {"call": True, "stream": True, "refused": "model_not_free"}
+    rows = world.settled(4)
+    assert sorted(row["outcome"] for row in rows) == ["cancelled", "refused", "success", "success"]
+    assert {row["app"] for row in rows} == {"node"}
