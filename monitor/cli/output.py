@@ -95,7 +95,8 @@ class Output:
         self.console.print(Padding(_text(parts), (0, 0, 0, indent)))
 
     def blank(self) -> None:
-        click.echo()
+        """An empty line."""
+        self.line()
 
     def heading(self, text: str) -> None:
         """A line above a table, and an empty one above it."""

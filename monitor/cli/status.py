@@ -11,17 +11,26 @@ from monitor.cli.output import Column, Output, Styled
 from monitor.words import ago, clock_time, count, dollars, span, until
 
 _BAR = 24
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LEVELS = {"ok": "green", "warn": "yellow", "bad": "red"}
 Parts = list[str | Styled]
 
 
 @click.command(cls=Command)
+@click.option("--watch", "-w", "watching", is_flag=True, help="Draw it anew every two seconds, until Ctrl-C.")
 @JSON
 @passes_invocation
-def status(run: Invocation, as_json: bool) -> None:
+def status(run: Invocation, watching: bool, as_json: bool) -> None:
     """How things stand: quota, apps, key, spend, catalogue.
 
-    Reads the store only: it sends nothing, and waits for nobody.
+    Reads the store only: it sends nothing, and waits for nobody. In a pipe --watch prints it again after each change;
+    with --json, one object a line.
     """
+    if watching:
+        from monitor.cli.watching import watch
+
+        watch(run, lambda: _looked(run), lambda found: show(run.out, found), as_json=as_json)
+        return
     from monitor.status import gather
 
     with run.reader() as reader:
@@ -32,6 +41,14 @@ def status(run: Invocation, as_json: bool) -> None:
         show(run.out, found)
 
 
+def _looked(run: Invocation) -> dict[str, Any]:
+    from monitor.views.overview import overview
+    from monitor.views.traffic import Asked
+
+    with run.reader() as reader:
+        return overview(reader, run.settings, run.clock.now(), Asked())
+
+
 def show(out: Output, found: dict[str, Any]) -> None:
     """The status for people."""
     now = found["at"]
@@ -39,8 +56,13 @@ def show(out: Output, found: dict[str, Any]) -> None:
         out.line(Styled("Nothing recorded yet.", "bold"), f" The store {found['store']['path']} does not exist.")
         out.line("It is made by the first guarded call; see it happen with `openrouter-monitor demo`.")
         return
+    from monitor.views.glance import glance
+
+    first = glance(found)
+    out.line(Styled(first.text, f"bold {_LEVELS[first.level]}"), f" {first.more}" if first.more else "")
     pairs: list[tuple[str, Parts]] = [
         ("guard", _guard(found)),
+        *[("ALERT", _alert(alert, now)) for alert in found["alerts"]["firing"] if alert["severity"] != "none"],
         *[("PAUSED", _pause(pause, now)) for pause in found["paused"]],
         ("today", _day(found["day"], now, bar=out.terminal)),
         ("this minute", _minute(found["minute"], now, bar=out.terminal)),
@@ -51,7 +73,12 @@ def show(out: Output, found: dict[str, Any]) -> None:
         ("catalogue", _catalogue(found["catalogue"], now)),
     ]
     pairs += [("cooling down", [each["subject"], f", {until(each['until'], now)}"]) for each in found["cooling"]]
+    if "traffic" in found:
+        pairs.append(("24 hours", _traffic(found["traffic"], bar=out.terminal)))
     out.facts([*pairs, ("store", [found["store"]["path"]])])
+    if found["failures"]:
+        out.blank()
+        _failures(out, found["failures"], now)
     if found["apps"]:
         out.blank()
         _apps(out, found["apps"])
@@ -72,6 +99,40 @@ def _pause(pause: dict[str, Any], now: float) -> Parts:
     end = "until resumed" if pause["until"] is None else f"for {span(pause['until'] - now + 0.999)} more"
     note = f": {pause['note']}" if pause["note"] else ""
     return [Styled(f"{who}, {end}{note}", "bold red")]
+
+
+def _alert(alert: dict[str, Any], now: float) -> Parts:
+    style = "bold red" if alert["severity"] == "critical" else "yellow"
+    return [Styled(alert["summary"] or alert["alert"], style), f" since {clock_time(alert['since'], now)}"]
+
+
+def _traffic(traffic: dict[str, Any], *, bar: bool) -> Parts:
+    """Attempts of the last day; in a terminal with a bar for each hour."""
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(traffic["outcomes"].items(), key=lambda x: -x[1]))
+    parts: Parts = []
+    if bar:
+        hours = [sum(slot["outcomes"].values()) for slot in traffic["slots"]]
+        high = max(1, *hours)
+        parts.append(Styled("".join(_BLOCKS[-(-n * (len(_BLOCKS) - 1) // high)] for n in hours) + " ", "green"))
+    return [*parts, f"{traffic['attempts']} attempts" + (f": {outcomes}" if outcomes else "")]
+
+
+def _failures(out: Output, failures: list[dict[str, Any]], now: float) -> None:
+    from monitor.clock import iso
+    from monitor.views.stories import failure_text
+
+    columns = [Column("failed"), Column("app"), Column("times", right=True), Column("what"), Column("why", fold=True)]
+    rows = [
+        [
+            clock_time(each["at"], now) if out.terminal else iso(each["at"]),
+            Styled(each["app"], "bold"),
+            each["times"],
+            Styled(each["reason"] or each["limit_kind"] or each["outcome"], "yellow"),
+            failure_text(each),
+        ]
+        for each in failures
+    ]
+    out.table(columns, rows)
 
 
 def _day(day: dict[str, Any], now: float, *, bar: bool) -> Parts:
@@ -196,8 +257,8 @@ def events_table(out: Output, events: list[dict[str, Any]], now: float) -> None:
     """Events under titles; also what `events` shows."""
     from monitor.clock import iso
 
-    columns = [Column("when"), Column("event"), Column("subject", fold=True), Column("before"), Column("after")]
-    columns.append(Column("note", fold=True))
+    columns = [Column("when"), Column("event"), Column("subject", fold=True)]
+    columns += [Column(name, fold=True) for name in ("before", "after", "note")]
     rows = [
         [
             clock_time(event["at"], now) if out.terminal else iso(event["at"]),

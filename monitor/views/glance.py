@@ -82,7 +82,8 @@ def _troubles(status: Mapping[str, Any]) -> Iterator[Glance]:
         yield Glance(BAD, f"Today's free requests are used up; they reset {until(day['resets_at'], now)}.")
     catalogue = status["catalogue"]
     if catalogue is None or not catalogue["usable"]:
-        yield Glance(BAD, "There is no recent catalogue: calls are refused.", "`openrouter-monitor doctor` tells more.")
+        text = "There is no catalogue yet." if catalogue is None else "The catalogue is too old to judge by."
+        yield Glance(WARN, text, "The next call fetches it, or is refused.")
     if minute["left"] == 0:
         opens = "" if minute["opens_at"] is None else f"; the next opens {until(minute['opens_at'], now)}"
         yield Glance(WARN, f"This minute's free requests are used{opens}.")
