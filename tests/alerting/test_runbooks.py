@@ -76,7 +76,7 @@ def test_there_is_a_page_of_each_alert_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole(name: str) -> None:
-    """Its title, what the alert says, how grave it is and how long it waits, and five sections with something in them."""
+    """Its title, what the alert says, how grave it is and how long it waits; five sections, none of them empty."""
     page = PAGES[name]
     alert, *more = (alert for alert in ALERTS if alert.name == name)
     severities = " and ".join(each.severity for each in (alert, *more)).replace("none", "always there")

@@ -18,6 +18,7 @@ READING = (
     ("doctor",),
     ("config", "show"),
     ("db", "verify"),
+    ("alerts", "list"),
     ("dashboards", "list"),
 )
 """Commands that read, all of which speak JSON."""
