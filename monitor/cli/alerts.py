@@ -177,8 +177,9 @@ def _tell_ways(run: Invocation, tried: list[dict[str, Any]], severity: str) -> N
         else:
             run.out.line(Styled("sent", "green"), f"  A {severity} test message, by {one['way']} ({one['place']}).")
     if not tried:
-        said = "no way to you is set: alerts.webhook_url, alerts.smtp_url with alerts.mail_to, or alerts.apprise_urls."
-        run.out.line(Styled("skipped", "yellow"), f"  {said}")
+        run.out.note(
+            "No way to you is set: alerts.webhook_url, alerts.smtp_url with alerts.mail_to, or alerts.apprise_urls."
+        )
 
 
 def _standing(run: Invocation) -> dict[str, Any]:

@@ -221,7 +221,11 @@ async def test_it_is_said_when_no_alert_fires_or_none_is_looked_at(pages, tmp_pa
     book.settle(take(book), success())
     assert "No alerts are evaluated." in await (await client.get("/")).text()
     put_alerts(book)
-    assert "None is firing; looked at" in await (await client.get("/")).text()
+    text = await (await client.get("/")).text()
+    assert "None is firing; looked at" in text
+    only = (await (await client.get("/api/status")).json())["alerts"]["prometheus_only"]
+    assert "OpenRouterMonitorDown" in only
+    assert f"{len(only)} alerts more only with Prometheus" in text
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, FREE, "", "."])
