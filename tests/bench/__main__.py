@@ -8,7 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.cases import CASES
+from tests.bench import cases, proxies
+
+CASES = {**cases.CASES, **proxies.CASES}
 
 
 def main(names: list[str]) -> int:

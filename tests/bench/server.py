@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 
 MODEL = "meta-llama/llama-3.3-70b-instruct:free"
 PAID = "meta-llama/llama-3.3-70b-instruct"
 CHUNKS = 50
+SPACED_HEADER = "X-Bench-Spaced"
+"""Asks for a stream whose chunks come one by one, each with the time at which it was sent."""
+
+SPACE_SECONDS = 0.02
 
 _USAGE = {
     "prompt_tokens": 10,
@@ -91,7 +96,22 @@ class _Protocol(asyncio.Protocol):
             if len(self._buffer) < total:
                 return
             body, self._buffer = self._buffer[end + 4 : total], self._buffer[total:]
-            self._transport.write(self._answer(head, body))  # type: ignore[attr-defined]
+            if SPACED_HEADER.lower().encode() in head:
+                asyncio.get_running_loop().create_task(self._trickle())
+            else:
+                self._transport.write(self._answer(head, body))  # type: ignore[attr-defined]
+
+    async def _trickle(self) -> None:
+        write = self._transport.write  # type: ignore[attr-defined]
+        write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(CHUNKS):
+            await asyncio.sleep(SPACE_SECONDS)
+            delta = {"index": 0, "delta": {"content": f"word{number} "}}
+            chunk = {**_HEAD, "object": "chat.completion.chunk", "choices": [delta], "sent": time.monotonic_ns()}
+            event = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+            write(b"%x\r\n%s\r\n" % (len(event), event))
+        last = b"data: " + json.dumps({**_HEAD, "choices": [], "usage": _USAGE}).encode() + b"\n\ndata: [DONE]\n\n"
+        write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(last), last))
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
         if head.startswith(b"get"):

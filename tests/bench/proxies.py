@@ -1,0 +1,148 @@
+"""What the proxy costs: the same calls to the upstream itself, through nginx as a plain reverse proxy where it is
+installed, and through the daemon, which judges and books each of them. In turns, in one run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import statistics
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.bench.load import ask, delays, request
+from tests.bench.measure import Result, interleaved
+from tests.fakes.daemon import DaemonProcess, fetch
+
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log /dev/null;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 100000000;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  upstream up {{ server 127.0.0.1:{upstream}; keepalive 128; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }}
+  }}
+}}
+"""
+BATCH = 500
+PLENTY = 10**8
+
+
+@contextlib.contextmanager
+def served(base_url: str, folder: Path) -> Iterator[dict[str, int]]:
+    """The ports that answer: of the upstream, of nginx, of the daemon."""
+    ports = {"bare": urlsplit(base_url).port or 80}
+    with contextlib.ExitStack() as stack:
+        if shutil.which("nginx"):
+            ports["nginx"] = stack.enter_context(_nginx(ports["bare"], folder))
+        daemon = stack.enter_context(
+            DaemonProcess(
+                folder,
+                STORE=folder / "proxy.db",
+                BASE_URL=base_url,
+                QUOTA__PER_MINUTE=PLENTY,
+                QUOTA__PER_DAY=PLENTY,
+                PROXY__DRAIN_SECONDS=1,
+            )
+        )
+        url = daemon.url()
+        _until(lambda: fetch(f"{url}/-/ready"))
+        ports["proxy"] = urlsplit(url).port or 80
+        yield ports
+        memory = Path(f"/proc/{daemon.process.pid}/status").read_text()
+        peak = next(line.split()[1] for line in memory.splitlines() if line.startswith("VmHWM"))
+        print(f"  (the daemon's largest resident set: {int(peak) / 1024:.0f} MB)")
+
+
+@contextlib.contextmanager
+def _nginx(upstream: int, folder: Path) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    conf = folder / "nginx.conf"
+    conf.write_text(NGINX.format(folder=folder, upstream=upstream, port=port))
+    command = ["nginx", "-e", "/dev/null", "-c", str(conf), "-p", str(folder)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            _until(lambda: socket.create_connection(("127.0.0.1", port)).close())
+            yield port
+        finally:
+            process.terminate()
+
+
+def _until(attempt: Callable[[], object]) -> None:
+    tick = threading.Event()
+    for _ in range(400):
+        with contextlib.suppress(OSError):
+            attempt()
+            return
+        tick.wait(0.05)
+    raise TimeoutError("what is to be timed did not start")
+
+
+def one(base_url: str, folder: Path) -> Result:
+    """What a call takes that has the machine to itself."""
+    with served(base_url, folder) as ports, contextlib.ExitStack() as stack:
+        return interleaved("One call, one at a time", {n: stack.enter_context(_caller(p)) for n, p in ports.items()})
+
+
+@contextlib.contextmanager
+def _caller(port: int) -> Iterator[Callable[[], object]]:
+    """Asks over one connection that stays open."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        asked = request(port)
+
+        def call() -> None:
+            connection.sendall(asked)
+            heard = connection.recv(65536)
+            while b"\r\n\r\n" not in heard or not heard.endswith(b"}"):
+                heard += connection.recv(65536)
+
+        yield call
+
+
+def rate(base_url: str, folder: Path) -> Result:
+    """What so many calls take that come sixteen and sixty-four at once; divide by 500 for one of them."""
+    with served(base_url, folder) as ports:
+        candidates = {
+            f"{name}, {at_once} at once": _batch(port, at_once) for at_once in (16, 64) for name, port in ports.items()
+        }
+        return interleaved(f"{BATCH} calls", candidates, rounds=8, calls=1)
+
+
+def _batch(port: int, at_once: int) -> Callable[[], object]:
+    return lambda: asyncio.run(ask(port, at_once, BATCH, request(port)))
+
+
+def streams(base_url: str, folder: Path) -> Result:
+    """How long each chunk is on its way when 64 streams of 50 chunks run beside each other."""
+    with served(base_url, folder) as ports:
+        found: dict[str, list[float]] = {name: [] for name in ports}
+        ratios: dict[str, list[float]] = {name: [] for name in ports}
+        for number in range(6):
+            names = list(ports)
+            medians = {}
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                took = delays(ports[name], 64)
+                found[name] += took
+                medians[name] = statistics.median(took)
+            first = next(iter(ports))
+            for name in names:
+                ratios[name].append(medians[name] / medians[first])
+        return Result(
+            "A chunk of 64 streams at once, on its way",
+            {name: statistics.median(took) for name, took in found.items()},
+            {name: sorted(took)[int(len(took) * 0.99)] for name, took in found.items()},
+            {name: statistics.median(values) for name, values in ratios.items()},
+        )
+
+
+CASES = {"proxy": one, "proxy-rate": rate, "proxy-stream": streams}
