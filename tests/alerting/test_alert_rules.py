@@ -11,6 +11,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
+from monitor.alerting.reference import page
 from monitor.alerting.render import data, rule_data
 from monitor.alerting.render import yaml as text_of
 from monitor.alerting.rule import STAYS, Alert, Options, Recording, Severity
@@ -194,3 +195,8 @@ def test_yaml_reads_what_was_written(options: Options) -> None:
     """Whatever is in the texts."""
     told = data(groups(options), options)
     assert yaml.safe_load(text_of(told)) == told
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    """Else: `python -m monitor.alerting > docs/alerts.md`."""
+    assert (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8") == page()
