@@ -1,4 +1,4 @@
-"""The documentation of the alerts, made from the table: `python -m monitor.alerting > docs/alerts.md`."""
+"""The documentation of the alerts, made from the table: `python -m monitor.alerting > docs/alert-rules.md`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.alerting.thresholds import explained
 _INTRODUCTION = f"""\
 # Alerts
 
-<!-- Made by `python -m monitor.alerting > docs/alerts.md`; a test compares. -->
+<!-- Made by `python -m monitor.alerting > docs/alert-rules.md`; a test compares. -->
 
 `alerts/rules.yml` is for Prometheus 2.42 or newer; `openrouter-monitor alerts render` writes it for another job name,
 other thresholds, some apps, other links. promtool runs the tests in `alerts/tests/`; `make mutate` makes one thing

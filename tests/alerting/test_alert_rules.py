@@ -198,5 +198,5 @@ def test_yaml_reads_what_was_written(options: Options) -> None:
 
 
 def test_the_page_is_that_of_the_table() -> None:
-    """Else: `python -m monitor.alerting > docs/alerts.md`."""
-    assert (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8") == page()
+    """Else: `python -m monitor.alerting > docs/alert-rules.md`."""
+    assert (ROOT / "docs" / "alert-rules.md").read_text(encoding="utf-8") == page()
