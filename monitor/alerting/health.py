@@ -143,6 +143,9 @@ def _host(o: Options) -> tuple[Rule, ...]:
 
 def _stack(o: Options) -> tuple[Rule, ...]:
     prometheus, alertmanager = f"{{job={quoted(o.prometheus_job)}}}", f"{{job={quoted(o.alertmanager_job)}}}"
+    # The daemon tries again: only where none of the tries went well, all that there were failed.
+    tried = o.of("openrouter_monitor_notifications_total")
+    taken = o.of("openrouter_monitor_notifications_total", 'result="success"')
     return (
         Alert(
             name="OpenRouterConfigReloadFailed",
@@ -165,14 +168,18 @@ max_over_time(alertmanager_config_last_reload_successful{alertmanager}[5m]) == 0
             expr=f"""\
 sum by (job, instance, integration) (increase(alertmanager_notifications_failed_total{alertmanager}[15m])) > 0
 or
-increase(prometheus_notifications_dropped_total{prometheus}[15m]) > 0""",
+increase(prometheus_notifications_dropped_total{prometheus}[15m]) > 0
+or
+  increase({tried}[15m]) > 0
+  unless on (job, instance, channel) increase({taken}[15m]) > 0""",
             lasts="5m",
             stays="",
             severity=Severity.CRITICAL,
             component=Component.MONITOR,
             summary="Messages about alerts do not arrive.",
             description="Messages that {{ $labels.job }} at {{ $labels.instance }} could not deliver"
-            "{{ with $labels.integration }} by {{ . }}{{ end }} in the last 15 minutes: about"
+            "{{ with $labels.integration }} by {{ . }}{{ end }}{{ with $labels.channel }} by {{ . }}{{ end }}"
+            " in the last 15 minutes: about"
             ' {{ $value | printf "%.0f" }}.',
             dashboard=MONITOR,
             prometheus_only=OTHERS,
