@@ -140,7 +140,7 @@ class AlertSettings(Section):
     """
 
     section = "alerts"
-    evaluate_seconds: float = setting(30.0, parse.number(minimum=1))
+    evaluate_seconds: float = setting(30.0, parse.number(minimum=1, maximum=120))  # rules look back 2 minutes, and more
     webhook_url: Secret | None = setting(None, parse.optional(parse.secret_url("http", "https")))
     smtp_url: Secret | None = setting(None, parse.optional(parse.secret_url("smtp", "smtps")))
     mail_to: tuple[str, ...] = setting((), parse.strings)

@@ -108,6 +108,9 @@ def test_a_taken_port_is_one_line(tmp_path, simulator):
         ({"LISTEN": "0.0.0.0:0"}, 2, "proxy.token"),
         ({"POLL__MODELS_SECONDS": "soon"}, 2, "poll.models_seconds"),
         ({"STORE": "/dev/null/monitor.db"}, 1, "/dev/null"),
+        ({"ALERTS__WITHOUT": "OpenRouterKeyExpirin"}, 2, "OpenRouterKeyExpiring"),
+        ({"ALERTS__THRESHOLDS": "quota_warning=much"}, 2, "quota_warning"),
+        ({"ALERTS__SMTP_URL": "smtp://127.0.0.1:9"}, 2, "alerts.mail_to"),
         ({"STORE": "postgresql://host/db"}, 2, "postgresql"),
     ],
 )
