@@ -135,7 +135,7 @@ class Guard:
         store: Store | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        """`ledger` is for guards that share one; else each has its own, over `store` or the one that the settings name."""
+        """`ledger` is for guards that share one; else each has its own, over `store` or the settings' own."""
         self.settings = settings if settings is not None else Settings.load()
         self.app = Settings(app=app).app if app is not None else self.settings.app
         self.clock = clock or SystemClock()
