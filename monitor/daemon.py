@@ -139,7 +139,10 @@ class Daemon:
         """A key file may be filled, or changed, while the daemon runs."""
         while True:
             await asyncio.sleep(KEY_FILE_SECONDS)
-            proxy.know_key(await asyncio.to_thread(self._key))
+            try:
+                proxy.know_key(await asyncio.to_thread(self._key))
+            except ConfigError as exc:
+                log.warning("%s", exc)
 
 
 def bind(access: Access) -> socket.socket:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import cast
 
 from monitor.clock import Clock
+from monitor.proxy.answers import Flow
 
 HEAD_SECONDS = 20.0
 """From the connection to the end of the first request's head."""
@@ -56,6 +57,11 @@ class Connections:
         if line is not None:
             line.began = None
 
+    def flow_of(self, protocol: asyncio.BaseProtocol | None) -> Flow | None:
+        """What keeps an answer in step with the reader of the connection that this protocol serves."""
+        line = None if protocol is None else self._lines.get(protocol)
+        return None if line is None else line.flow
+
     async def watch(self) -> None:
         """End those that dawdle, until cancelled."""
         while True:
@@ -74,7 +80,7 @@ class Connections:
 class _Line(asyncio.Protocol):
     """One connection: hands everything to the server's own protocol, and keeps the time."""
 
-    __slots__ = ("_all", "_inner", "_transport", "began", "data_received", "eof_received", "stuck")
+    __slots__ = ("_all", "_inner", "_transport", "began", "data_received", "eof_received", "flow", "stuck")
 
     def __init__(self, inner: asyncio.Protocol, connections: Connections) -> None:
         self._inner, self._all = inner, connections
@@ -83,6 +89,7 @@ class _Line(asyncio.Protocol):
         """When the first request's head began to be waited for; None once it is there."""
         self.stuck: float | None = None
         """Since when the client reads more slowly than it is written to."""
+        self.flow = Flow()
         self.data_received = inner.data_received  # type: ignore[method-assign]
         self.eof_received = inner.eof_received  # type: ignore[method-assign]
 
@@ -98,10 +105,12 @@ class _Line(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.stuck = self._all._clock.monotonic()
         self._inner.pause_writing()
+        self.flow.pause()
 
     def resume_writing(self) -> None:
         self.stuck = None
         self._inner.resume_writing()
+        self.flow.resume()
 
     def end(self) -> None:
         if self._transport is not None:

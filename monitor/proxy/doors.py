@@ -49,6 +49,7 @@ async def open_doors(
     assert runner.server is not None
     connections = Connections(runner.server, allowed_files(proxy.settings.proxy.max_connections), proxy.clock)
     proxy.figures.connections = connections.__len__
+    proxy.flow_of = connections.flow_of
     _lead(runner.server, proxy, connections)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(connections, sock=listening, backlog=BACKLOG, ssl=tls)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from monitor.metrics.proxied import Proxied
+from monitor.proxy.answers import Flow, Passed, joined
 from monitor.proxy.desk import Desk
-from monitor.proxy.passing import seen_headers, to_client
 from monitor.proxy.problems import SERVER, Problem, Turned
 from monitor.proxy.turns import Turn, Turns
-from monitor.proxy.upstream import BROKEN, NEVER_SENT, Reply, Upstream
+from monitor.proxy.upstream import Pairs, Reply, Silent, Unreachable, Upstream, UpstreamError
+from monitor.proxy.wire import Taker
 from monitor.redact import redact
 from monitor.refresh import Fetch
 from monitor.transport.course import Course, Effect, Guard, Head, Request, Run, Send, Shell, Sleep
@@ -58,11 +56,19 @@ class Exchange:
     """One request that may bill, from its judgement to the last byte of its answer."""
 
     def __init__(
-        self, means: Means, guard: Guard, request: web.BaseRequest, url: str, headers: CIMultiDict[str], body: bytes
+        self,
+        means: Means,
+        guard: Guard,
+        request: web.BaseRequest,
+        url: str,
+        headers: Pairs,
+        body: bytes,
+        flow: Flow | None,
     ) -> None:
         """`request` is the caller's; `url`, `headers` and `body` are what goes to the upstream."""
         self._means, self._guard, self._request = means, guard, request
         self._url, self._headers, self._body = url, headers, body
+        self._flow = flow
         self._reply: Reply | None = None
         self._turn: Turn | None = None
         self._deadline = guard.clock.monotonic() + guard.settings.guard.wait
@@ -75,7 +81,7 @@ class Exchange:
         try:
             try:
                 outcome = await self._drive()
-            except BROKEN as exc:
+            except UpstreamError as exc:
                 raise turned(exc) from None
             if isinstance(outcome, Answer):
                 self._tick()
@@ -91,7 +97,7 @@ class Exchange:
 
     async def _drive(self) -> Any:
         """What the course returns."""
-        seen = Request(self._request.method, self._url, seen_headers(self._headers), lambda: self._body)
+        seen = Request(self._request.method, self._url, lower_case(self._headers), lambda: self._body)
         means = self._means
         course = self._guard.course(seen, Shell(means.fetch, _never_sent, self._in_background))
         step = await self._first(course)
@@ -176,34 +182,36 @@ class Exchange:
     # ---- the answer ----
 
     async def _hand_on(self, reply: Reply, watch: Watch | None) -> web.StreamResponse:
+        answer = Passed(self._request, reply)
         if reply.length is not None and reply.length <= WHOLE:
-            return await self._whole(reply, watch)
-        response = web.StreamResponse(status=reply.status, reason=reply.reason, headers=to_client(reply.raw_headers))
+            return await self._whole(reply, watch, answer)
         try:
-            await response.prepare(self._request)
-            self._tick()
-            async for chunk in reply.chunks():
-                if watch is not None:
-                    _watch(watch, chunk)
-                await response.write(chunk)
+            with joined(self._flow, reply):
+                answer.begin()
+                self._tick()
+                await reply.take(answer.take if watch is None else _watched(watch, answer))
+            if watch is not None:
+                watch.settle()
+            answer.end()
         except Exception as exc:
-            if not isinstance(exc, BROKEN):
+            # The answer has begun: whatever it is, all that can be done is to end it.
+            if not isinstance(exc, (UpstreamError, ConnectionError)):
                 log.exception("an answer could not be handed on")
-            self._broken(watch, exc)
-            return response
+            client_left = not answer.break_off()
+            if watch is not None:
+                watch.closed() if client_left else watch.failed(exc)
         except BaseException:
             if watch is not None:
                 watch.closed()
             raise
-        if watch is not None:
-            watch.settle()
-        return response
+        return answer
 
-    async def _whole(self, reply: Reply, watch: Watch | None) -> web.StreamResponse:
+    async def _whole(self, reply: Reply, watch: Watch | None, answer: Passed) -> web.StreamResponse:
+        """A short answer, in one write; half of it is none."""
         self._tick()
         try:
             body = await reply.read()
-        except BROKEN as exc:
+        except UpstreamError as exc:
             if watch is not None:
                 watch.failed(exc)
             raise turned(exc) from None
@@ -215,38 +223,28 @@ class Exchange:
         if watch is not None:
             watch.feed(body)
             watch.settle()
-        headers = to_client(reply.raw_headers)
-        response = web.Response(status=reply.status, reason=reply.reason, headers=headers, body=body)
+        answer.whole(body)
         self._tick()
-        return response
+        return answer
 
-    def _broken(self, watch: Watch | None, exc: Exception) -> None:
-        """The stream ended before its end. The client must see that too: a tidy end would make a half answer whole."""
-        transport = self._request.transport
-        client_left = transport is None or transport.is_closing()
-        if watch is not None and client_left:
-            watch.closed()
-        elif watch is not None:
-            watch.failed(exc)
-        if transport is not None:
-            hang_up(self._request, transport)
+
+def _watched(watch: Watch, answer: Passed) -> Taker:
+    """Hands each chunk on, and lets the watch see it."""
+    take, feed = answer.take, watch.feed
+
+    def taken(chunk: bytes) -> None:
+        if feed(chunk):
+            watch.settle()
+        elif watch.due():
+            watch.renew()
+        take(chunk)
+
+    return taken
 
 
 def refused(answer: Answer) -> web.Response:
     """The guard's refusal as a response."""
     return web.Response(status=answer.status, headers={"Server": SERVER, **answer.headers}, body=answer.body)
-
-
-def hang_up(request: web.BaseRequest, transport: asyncio.Transport) -> None:
-    """End a connection in the midst of an answer, so that the client sees it: it misses the last chunk, or bytes."""
-    if request.version >= (1, 1):
-        transport.close()
-        return
-    # In HTTP/1.0 the end of the connection may be the proper end of the body: only a reset tells.
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 def _advance(step: Callable[[Any], Effect], value: Any) -> Effect | _Done:
@@ -257,22 +255,15 @@ def _advance(step: Callable[[Any], Effect], value: Any) -> Effect | _Done:
         return _Done(stop.value)
 
 
-def _watch(watch: Watch, chunk: bytes) -> None:
-    if watch.feed(chunk):
-        watch.settle()
-    elif watch.due():
-        watch.renew()
-
-
 def _never_sent(exc: BaseException) -> bool:
-    return isinstance(exc, NEVER_SENT)
+    return isinstance(exc, Unreachable)
 
 
-def turned(exc: BaseException) -> Turned:
+def turned(exc: UpstreamError) -> Turned:
     """What the caller is told of an upstream that gave no answer, or half of a short one."""
     told = redact(str(exc) or type(exc).__name__, limit=200)
-    if isinstance(exc, NEVER_SENT):
+    if isinstance(exc, Unreachable):
         return Turned(Problem(502, "upstream_unreachable", f"OpenRouter cannot be reached, nothing was sent: {told}"))
-    if isinstance(exc, TimeoutError):
+    if isinstance(exc, Silent):
         return Turned(Problem(504, "upstream_silent", "OpenRouter took the request and gave no answer in time."))
     return Turned(Problem(502, "upstream_broken", f"OpenRouter took the request, then the connection broke: {told}"))

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from monitor.clock import Clock
 from monitor.config import Settings
+from monitor.errors import ConfigError
 from monitor.metrics.proxied import Proxied
 from monitor.model import Action, Endpoint, Reason, Verdict
 from monitor.openrouter.endpoints import Kind, classify
+from monitor.proxy.answers import Flow, Passed, joined
 from monitor.proxy.bodies import check_type, is_form_of_curl, read_body
 from monitor.proxy.callers import Callers
 from monitor.proxy.desk import Desk
-from monitor.proxy.exchange import Exchange, Means, hang_up, refused, turned
+from monitor.proxy.exchange import Exchange, Means, refused, turned
 from monitor.proxy.listing import only_allowed
-from monitor.proxy.passing import seen_headers, to_client, to_upstream
-from monitor.proxy.problems import Problem, Turned
+from monitor.proxy.passing import to_upstream
+from monitor.proxy.problems import SERVER, Problem, Turned
 from monitor.proxy.turns import Turns
-from monitor.proxy.upstream import BROKEN, Reply, Upstream
+from monitor.proxy.upstream import Pairs, Reply, Upstream, UpstreamError
 from monitor.refresh import Fetch
 from monitor.transport.course import Guard
 from monitor.transport.refusal import refusal
@@ -59,7 +61,8 @@ class Proxy:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="monitor-proxy")
         self._means = Means(desk, upstream, turns, self.figures, self._threads, fetch)
         self._guards: dict[str, Guard] = {}
-        self._key: str | None = None
+        self._key = b""
+        self.flow_of: Callable[[asyncio.BaseProtocol | None], Flow | None] = lambda protocol: None
         self._open: set[asyncio.Task[object]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -69,8 +72,10 @@ class Proxy:
         return f"<Proxy to {self._upstream!r}, {len(self._open)} in flight>"
 
     def know_key(self, key: str | None) -> None:
-        """The key that is sent to the upstream from now on."""
-        self._key = key
+        """The key that is sent to the upstream from now on. Raises ConfigError for one that no header can hold."""
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise ConfigError("the API key holds a character that no key has.", hint="It is one line of plain text.")
+        self._key = b"" if key is None else key.encode("ascii")
 
     async def drain(self, seconds: float) -> None:
         """Take no new requests; let those under way finish for so long, then cut them off, and have all booked."""
@@ -115,7 +120,7 @@ class Proxy:
         method, target = request.method, _target(request)
         if method not in ("GET", "HEAD", "POST"):
             raise Turned(Problem(405, "method_unknown", f"{method} does not pass.", {"Allow": "GET, HEAD, POST"}, True))
-        if self._key is None:
+        if not self._key:
             message = "The daemon has no API key: start it with OPENROUTER_API_KEY, or set api_key_file."
             raise Turned(Problem(401, "no_key", message, closes=True))
         url = self._url(target)
@@ -128,21 +133,21 @@ class Proxy:
             self._upstream.root + target if target.startswith(BESIDE) else self._upstream.base_url + target[len(ROOT) :]
         )
 
-    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
-        headers = to_upstream(request.raw_headers)
-        headers["Authorization"] = f"Bearer {self._key}"
-        return headers
+    def _headers(self, request: web.BaseRequest) -> Pairs:
+        return [*to_upstream(request.raw_headers), (b"Authorization", b"Bearer " + self._key)]
 
     async def _judge(self, request: web.BaseRequest, app: str, target: str, url: str) -> web.StreamResponse:
         check_type(request, target.partition("?")[0])
         headers = self._headers(request)
         if is_form_of_curl(request):
-            headers["Content-Type"] = "application/json"
-        if classify("POST", url, self.settings.base_url, seen_headers(headers)).kind is Kind.FREE:
+            headers = [pair for pair in headers if pair[0].lower() != b"content-type"]
+            headers.append((b"Content-Type", b"application/json"))
+        if classify("POST", url, self.settings.base_url).kind is Kind.FREE:
             # It manages an account, with a key that is not the caller's.
             return self._no_management()
+        flow = self.flow_of(request.protocol)
         body = await read_body(request, self.settings.proxy.max_body_bytes)
-        return await Exchange(self._means, self._guard(app), request, url, headers, body).run()
+        return await Exchange(self._means, self._guard(app), request, url, headers, body, flow).run()
 
     def _guard(self, app: str) -> Guard:
         guard = self._guards.get(app)
@@ -164,46 +169,37 @@ class Proxy:
 
     async def _pass(self, request: web.BaseRequest, target: str, url: str) -> web.StreamResponse:
         """A GET, which passes as it is."""
+        reply: Reply | None = None
         try:
             reply = await self._upstream.send(request.method, url, self._headers(request), None)
-        except BROKEN as exc:
+            is_list = request.method == "GET" and target.partition("?")[0][len(ROOT) :] in _LISTS
+            if is_list and self.settings.proxy.models == "allowed" and reply.status == 200:
+                return await self._listed(reply)
+            return await self._hand_on(request, reply)
+        except UpstreamError as exc:
             raise turned(exc) from None
-        try:
-            path = target.partition("?")[0]
-            if self.settings.proxy.models == "allowed" and path[len(ROOT) :] in _LISTS and reply.status == 200:
-                return await self._listed(request, reply)
-            return await _hand_on(request, reply)
         finally:
-            reply.abort()
+            if reply is not None:
+                reply.abort()
 
-    async def _listed(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        if request.method == "HEAD":
-            return await _hand_on(request, reply)
-        try:
-            body = await reply.read()
-        except BROKEN as exc:
-            raise turned(exc) from None
-        encoding = reply.headers.get("Content-Encoding", "")
+    async def _listed(self, reply: Reply) -> web.StreamResponse:
         loop, guard = asyncio.get_running_loop(), self.settings.guard
+        body, encoding = await reply.read(), reply.header(b"content-encoding")
         listed = await loop.run_in_executor(self._threads, only_allowed, body, encoding, guard)
         if listed is None:
             raise Turned(Problem(502, "upstream_broken", "OpenRouter's list of models cannot be read."))
-        headers = to_client(reply.raw_headers)
-        for name in ("Content-Encoding", "Content-Length", "ETag"):
-            headers.popall(name, None)
-        return web.Response(status=200, headers=headers, body=listed)
+        return web.Response(body=listed, headers={"Content-Type": "application/json", "Server": SERVER})
 
-
-async def _hand_on(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status, reason=reply.reason, headers=to_client(reply.raw_headers))
-    await response.prepare(request)
-    try:
-        async for chunk in reply.chunks():
-            await response.write(chunk)
-    except BROKEN:
-        if request.transport is not None:
-            hang_up(request, request.transport)
-    return response
+    async def _hand_on(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        answer = Passed(request, reply)
+        with joined(self.flow_of(request.protocol), reply):
+            try:
+                answer.begin()
+                await reply.take(answer.take)
+                answer.end()
+            except (UpstreamError, ConnectionError):
+                answer.break_off()
+        return answer
 
 
 def is_ours(target: str) -> bool:

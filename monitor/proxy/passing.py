@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from multidict import CIMultiDict
-
-from monitor.proxy.problems import SERVER, Problem, Turned
-
 Pairs = Iterable[tuple[bytes, bytes]]
 
 _HOP = frozenset(
@@ -33,51 +29,25 @@ _OURS = frozenset(
 """Answered here, or none of the upstream's business: a browser's cookies for this machine are of other programs."""
 
 _FORWARDED = b"x-forwarded-"
-_THEIRS = frozenset({b"alt-svc", b"strict-transport-security"})
-"""What an upstream says of its own host, and would be taken as said of this machine."""
+_THEIRS = frozenset({b"alt-svc", b"content-length", b"strict-transport-security"})
+"""What an upstream says of its own host, and would be taken as said of this machine; and a length, said anew."""
 
 
-def to_upstream(raw: Pairs) -> CIMultiDict[str]:
-    """A request's headers as they go on, repeated ones kept. Raises Turned for what no header can hold."""
-    drop = _HOP | _OURS | _named_by_connection(raw)
-    passed: CIMultiDict[str] = CIMultiDict()
-    names: dict[bytes, str] = {}
-    try:
-        for name, value in raw:
-            low = name.lower()
-            if low not in drop and not low.startswith(_FORWARDED):
-                # Spelled as at first: the client would take another spelling for the whole of the header.
-                spelled = names.get(low) or names.setdefault(low, name.decode("ascii"))
-                passed.add(spelled, value.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Turned(Problem(400, "header_unreadable", "A header is not UTF-8.")) from None
-    return passed
+def to_upstream(raw: Pairs) -> list[tuple[bytes, bytes]]:
+    """A request's headers as they go on: as they were written, repeated ones kept."""
+    drop = _dropped(raw, _HOP | _OURS)
+    return [pair for pair in raw if (low := pair[0].lower()) not in drop and not low.startswith(_FORWARDED)]
 
 
-def seen_headers(headers: CIMultiDict[str]) -> dict[str, str]:
-    """The same as a course reads them: names in lower case, repeated ones joined."""
-    seen: dict[str, str] = {}
-    for name, value in headers.items():
-        low = name.lower()
-        seen[low] = f"{seen[low]}, {value}" if low in seen else value
-    return seen
+def to_client(raw: Pairs) -> list[tuple[bytes, bytes]]:
+    """An answer's headers as they go on, likewise; without its length, which the writer knows."""
+    drop = _dropped(raw, _HOP | _THEIRS)
+    return [pair for pair in raw if pair[0].lower() not in drop]
 
 
-def to_client(raw: Pairs) -> CIMultiDict[str]:
-    """An answer's headers as they go on, repeated ones kept."""
-    drop = _HOP | _THEIRS | _named_by_connection(raw)
-    passed: CIMultiDict[str] = CIMultiDict()
-    for name, value in raw:
-        if name.lower() not in drop:
-            passed.add(name.decode("ascii", "replace"), value.decode("utf-8", "replace"))
-    passed.setdefault("Server", SERVER)
-    return passed
-
-
-def _named_by_connection(raw: Pairs) -> frozenset[bytes]:
-    """Header names that a `Connection` header says are of this hop."""
-    named: set[bytes] = set()
+def _dropped(raw: Pairs, always: frozenset[bytes]) -> frozenset[bytes]:
+    """`always`, and the names that a `Connection` header says are of this hop."""
     for name, value in raw:
         if len(name) == 10 and name.lower() == b"connection":
-            named.update(part.strip().lower() for part in value.split(b","))
-    return frozenset(named)
+            always = always.union(part.strip().lower() for part in value.split(b","))
+    return always

@@ -130,7 +130,8 @@ def test_a_killed_daemon_forgets_nothing_that_left(tmp_path):
             answer = requests.post(
                 f"{daemon.url()}/api/v1/chat/completions", json=chat(stream=True), stream=True, timeout=60
             )
-            next(answer.iter_lines())
+            lines = answer.iter_lines()
+            next(lines)
             daemon.kill()
         assert _rows(tmp_path) == [("default", "in_flight")]
         with _daemon(tmp_path, sim) as daemon:
