@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -113,6 +114,9 @@ class Daemon:
             running = Running(url, self.settings.store_path, self.settings.base_url)
             log.info("listening at %s; store %s; upstream %s", *running)
             self._ready(running)
+            # What is loaded by now stays: each look of the collector at all of it would hold up every call.
+            gc.collect()
+            gc.freeze()
             await stop.wait()
             log.info("stopping: no new calls, those under way may end within %g s", self.settings.proxy.drain_seconds)
 

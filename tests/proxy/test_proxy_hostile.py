@@ -9,6 +9,7 @@ import pytest
 from guard_kit import FREE, KEY, World, chat
 from wire_kit import ask, connect, get, hear, is_closed, post
 
+from monitor.metrics.sheet import Sheet
 from monitor.proxy import bodies, connections
 from monitor.simulator.server import Simulator
 from tests.fakes.proxy import ServedProxy
@@ -194,8 +195,15 @@ def test_anthropics_endpoint_is_told_in_its_own_shape(proxy):
     assert (heard.status, told["type"], told["error"]["type"]) == (413, "error", "request_too_large")
 
 
-def test_turned_away_is_counted(proxy, world):
-    """A scrape tells how many, and why."""
+def test_what_the_proxy_does_is_counted(proxy, world):
+    """A scrape tells what was turned away and why, and what calls had to wait for the proxy itself."""
     ask(proxy, post(BODY, kind="text/plain"))
     ask(proxy, post(json.dumps(chat(FREE)).encode()))
-    assert proxy.proxy.figures._turned == {"type_not_json": 1}
+    sheet = Sheet()
+    proxy.proxy.figures.fill(sheet)
+    told = {(s.name, *s.labels.values()): s.value for metric in sheet.metrics() for s in metric.samples}
+    assert told["openrouter_monitor_proxy_turned_away_total", "type_not_json"] == 1
+    assert told["openrouter_monitor_added_seconds_count",] == 1
+    # The first call finds no catalogue: it asks, has it fetched, and asks again.
+    assert told["openrouter_monitor_admission_seconds_count",] == 2
+    assert told["openrouter_monitor_proxy_in_flight",] == told["openrouter_monitor_proxy_waiting",] == 0
