@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from guard_kit import FREE, KEY, World, chat
+from guard_kit import FREE, KEY, World, chat, eventually
 from wire_kit import ask, connect, get, hear, is_closed, post
 
 from monitor.metrics.sheet import Sheet
@@ -199,6 +199,7 @@ def test_what_the_proxy_does_is_counted(proxy, world):
     """A scrape tells what was turned away and why, and what calls had to wait for the proxy itself."""
     ask(proxy, post(BODY, kind="text/plain"))
     ask(proxy, post(json.dumps(chat(FREE)).encode()))
+    eventually(lambda: not proxy.proxy.figures.in_flight)  # the caller has its answer a moment before
     sheet = Sheet()
     proxy.proxy.figures.fill(sheet)
     told = {(s.name, *s.labels.values()): s.value for metric in sheet.metrics() for s in metric.samples}
