@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import socket
 import traceback
@@ -117,13 +118,16 @@ def test_a_password_is_not_sent_in_the_clear():
         assert post.logins == []
 
 
-def test_apprise_brings_it_anywhere():
-    """One address of each service; the subject and the text."""
-    with webhook() as hook:
+def test_apprise_brings_it_anywhere(caplog):
+    """One address of each service; the subject and the text. Nothing that it logs by itself holds the address."""
+    with webhook() as hook, caplog.at_level(logging.DEBUG, "apprise"):
         way(apprise_urls=[f"json://127.0.0.1:{hook.port}/T0KEN-s3cr3t"]).send(MESSAGE)
         body = hook.next()
         assert (body["title"], body["type"]) == (MESSAGE.subject, "failure")
         assert body["message"].strip() == MESSAGE.text.strip()
+        hook.answers = [500]
+        refusal(way(apprise_urls=[f"json://127.0.0.1:{hook.port}/T0KEN-s3cr3t"]))
+    assert [record for record in caplog.records if record.name.startswith("apprise")] == []
 
 
 def test_what_apprise_does_not_know_is_a_settings_error():
