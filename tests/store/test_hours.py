@@ -67,14 +67,14 @@ def test_what_was_counted_is_what_the_log_says(book, clock):
     assert read(book) == logged(book)
     count_hours(book.store.path, clock)
     assert read(book) == logged(book)
-    assert sum(read(book).values()) - 1 == one(book, "SELECT sum(n) FROM hours")
+    assert sum(read(book).values()) - 1 == one(book, "SELECT sum(n) FROM hours WHERE width = 1")
     live(book, clock, 2)
     assert read(book) == logged(book)
     book.settle(held, success())
     assert read(book) == logged(book)
     count_hours(book.store.path, clock)
     assert read(book) == logged(book)
-    assert one(book, "SELECT sum(n) FROM hours") == one(book, "SELECT count(*) FROM calls")
+    assert one(book, "SELECT sum(n) FROM hours WHERE width = 1") == one(book, "SELECT count(*) FROM calls")
     assert one(book, "SELECT count(*) FROM hours_open") == 0
     assert complete(book)
 
@@ -133,13 +133,15 @@ def test_what_is_pruned_stays_counted(book, clock):
 
 
 def test_old_hours_are_forgotten(book, clock):
-    """A month and a day is kept."""
+    """A week and a day by hours, a month and a day by days."""
     live(book, clock, 2)
-    count_hours(book.store.path, clock)
-    clock.advance(hours.KEPT_HOURS * HOUR + HOUR)
-    live(book, clock, 1)
-    count_hours(book.store.path, clock)
-    assert one(book, "SELECT min(hour) FROM hours") >= clock.now() // HOUR - hours.KEPT_HOURS
+    for width, days in ((1, 8), (24, 32)):
+        assert hours.KEPT[width] == days * 24
+        clock.set(NOON + (days + 1) * 24 * HOUR)
+        live(book, clock, 1)
+        count_hours(book.store.path, clock)
+        oldest = one(book, "SELECT min(slot * width) FROM hours WHERE width = ?", width)
+        assert oldest >= clock.now() // HOUR - hours.KEPT[width] - width
 
 
 def test_an_hour_has_no_end_of_names(book, clock, monkeypatch):
@@ -148,11 +150,11 @@ def test_an_hour_has_no_end_of_names(book, clock, monkeypatch):
     for number in range(12):
         book.reserve(ask(f"lab/{number}", app=f"app-{number}"))
     count_hours(book.store.path, clock)
-    found = rows(book, "SELECT app, model, sum(n) FROM hours GROUP BY 1, 2")
+    found = rows(book, "SELECT app, model, sum(n) FROM hours WHERE width = 1 GROUP BY 1, 2")
     assert len(found) == 7
     assert ("app-4", "other", 1) in found
     assert ("other", "other", 6) in found
-    assert one(book, "SELECT sum(n) FROM hours") == 12
+    assert one(book, "SELECT sum(n) FROM hours WHERE width = 1") == 12
 
 
 def test_the_first_look_at_an_old_log_reads_what_charts_show(book, clock):
@@ -162,7 +164,7 @@ def test_the_first_look_at_an_old_log_reads_what_charts_show(book, clock):
     since = int(clock.now() // HOUR)
     live(book, clock, 4)
     count_hours(book.store.path, clock)
-    assert one(book, "SELECT min(hour) FROM hours") >= since
+    assert one(book, "SELECT min(slot) FROM hours WHERE width = 1") >= since
     assert complete(book, since + 1)
     assert not complete(book, since - 1)
 
@@ -172,7 +174,7 @@ def test_the_first_look_at_a_huge_log_reads_its_newest_part(book, clock, monkeyp
     live(book, clock)
     monkeypatch.setattr(hours, "FIRST_LOOK", 5)
     count_hours(book.store.path, clock)
-    assert one(book, "SELECT sum(n) FROM hours") == 5
+    assert one(book, "SELECT sum(n) FROM hours WHERE width = 1") == 5
     assert not complete(book)
 
 
@@ -192,4 +194,4 @@ def test_a_long_log_is_counted_in_small_transactions(book, clock, monkeypatch):
     monkeypatch.setattr(onward, "BATCH", 4)
     live(book, clock)
     count_hours(book.store.path, clock)
-    assert one(book, "SELECT sum(n) FROM hours") == one(book, "SELECT count(*) FROM calls")
+    assert one(book, "SELECT sum(n) FROM hours WHERE width = 1") == one(book, "SELECT count(*) FROM calls")

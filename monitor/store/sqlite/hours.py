@@ -1,4 +1,4 @@
-"""Attempts by the hour, counted from the log: what a chart of a day or a month reads instead of the log.
+"""Attempts by the hour and by the day, counted from the log: what a chart reads instead of the log.
 
 No call pays for it. The daemon counts what has ended, some seconds later, and the look of a page adds what has not been
 counted yet: the newest rows of the log, and those that were in flight.
@@ -14,14 +14,17 @@ from monitor.clock import Clock
 from monitor.store.sqlite.onward import MarkRows, OnwardRows, read_onward
 
 HOUR = 3600.0
-KEPT_HOURS = 32 * 24
-"""Enough for a month by days."""
+DAY_HOURS = 24
+KEPT = {1: 8 * 24, DAY_HOURS: 32 * 24}
+"""For how many hours sums are kept, by how many hours they are of: a week by hours, a month by days."""
 
-FIRST_LOOK = 500_000
-"""Rows of an old log that the first look counts, at most."""
+KEPT_HOURS = max(KEPT.values())
+
+FIRST_LOOK = 5_000_000
+"""Rows of an old log that the first look counts, at most: a minute or two of gentle work, once."""
 
 SETS = 300
-"""Rows an hour of their own; what comes after them is counted under `OTHER`."""
+"""Rows that an hour, or a day, has of its own; what comes after them is counted under `OTHER`."""
 
 OTHER = "other"
 TAIL = 10_000
@@ -30,16 +33,16 @@ TAIL = 10_000
 COUNTED_TO, WHOLE_SINCE = "hours_from", "hours_since"
 """Marks: the id up to which calls were counted, and the first hour of which every one was."""
 
-KEYS = "hour, app, model, outcome, kind, reason"
+KEYS = "width, slot, app, model, outcome, kind, reason"
 SUMS = "n, billed, prompt_tokens, completion_tokens, cost_usd"
 
-_AS_HOUR = (
-    "CAST(started_at / 3600 AS INTEGER) AS hour, app, ifnull(model_requested, '') AS model, outcome,"
+_AS_SUM = (
+    "CAST(started_at / (3600 * :width) AS INTEGER) AS slot, app, ifnull(model_requested, '') AS model, outcome,"
     " ifnull(limit_kind, '') AS kind, ifnull(reason, '') AS reason, 1 AS n, ifnull(cost_usd, 0) > 0 AS billed,"
     " ifnull(prompt_tokens, 0) AS prompt_tokens, ifnull(completion_tokens, 0) AS completion_tokens,"
     " ifnull(cost_usd, 0.0) AS cost_usd"
 )
-"""A call as a row of `hours`."""
+"""A call as a row of the sums."""
 
 
 class HourSum(NamedTuple):
@@ -75,21 +78,27 @@ class HourLooks(MarkRows):
     __slots__ = ()
 
     def traffic(self, since: int, width: int = 1, *, app: str | None = None, model: str | None = None) -> Traffic:
-        """Attempts since an hour (hours since the epoch), in slots of `width` hours; of an app or a model asked for."""
+        """Attempts since an hour (hours since the epoch), in slots of `width` hours; of an app or a model asked for.
+
+        `since` must be a multiple of `width`.
+        """
         newest, mark = self.newest_id(), self.mark(COUNTED_TO)
         counted = mark is not None
         if mark is None:
             mark = int(self._db.execute("SELECT ifnull(min(id), 1) FROM calls").fetchone()[0]) - 1
         above = max(mark, newest - TAIL)
+        # A cross join, for SQLite takes the tables of any other in its own order, and would read the whole log.
         conditions = ("" if app is None else " AND app = :app") + ("" if model is None else " AND model = :model")
+        stored = DAY_HOURS if width % DAY_HOURS == 0 else 1
         rows = self._db.execute(
-            f"SELECT hour / :width, app, model, outcome, kind, reason, sum(n), sum(billed), sum(prompt_tokens),"
+            f"SELECT slot, app, model, outcome, kind, reason, sum(n), sum(billed), sum(prompt_tokens),"
             f" sum(completion_tokens), sum(cost_usd) FROM ("
-            f"SELECT {KEYS}, {SUMS} FROM hours WHERE hour >= :since UNION ALL"
-            f" SELECT {_AS_HOUR} FROM calls WHERE id > :above AND started_at >= :since * {HOUR} UNION ALL"
-            f" SELECT {_AS_HOUR} FROM hours_open JOIN calls ON id = call WHERE started_at >= :since * {HOUR}"
+            f"SELECT slot * :stored / :width AS slot, app, model, outcome, kind, reason, {SUMS} FROM hours"
+            f" WHERE width = :stored AND slot >= :since / :stored UNION ALL"
+            f" SELECT {_AS_SUM} FROM calls WHERE id > :above AND started_at >= :since * {HOUR} UNION ALL"
+            f" SELECT {_AS_SUM} FROM hours_open CROSS JOIN calls ON id = call WHERE started_at >= :since * {HOUR}"
             f") WHERE n > 0{conditions} GROUP BY 1, 2, 3, 4, 5, 6",
-            {"since": since, "width": width, "above": above, "app": app, "model": model},
+            {"since": since, "width": width, "stored": stored, "above": above, "app": app, "model": model},
         ).fetchall()
         complete = above == mark and (not counted or (self.mark(WHOLE_SINCE) or 0) <= since)
         return Traffic([HourSum._make(row) for row in rows], complete)
@@ -131,10 +140,12 @@ class HourRows(OnwardRows):
     def count(self, rows: Iterable[tuple[Any, ...]]) -> None:
         sums: dict[tuple[Any, ...], list[float]] = {}
         for _, at, app, model, outcome, kind, reason, cost, prompt, completion, _ in rows:
-            key = (int(at // HOUR), app, model or "", outcome, kind or "", reason or "")
-            found = sums.setdefault(key, [0, 0, 0, 0, 0.0])
-            for i, value in enumerate((1, (cost or 0.0) > 0, prompt or 0, completion or 0, cost or 0.0)):
-                found[i] += value
+            one = (1, (cost or 0.0) > 0, prompt or 0, completion or 0, cost or 0.0)
+            for width in KEPT:
+                key = (width, int(at // (width * HOUR)), app, model or "", outcome, kind or "", reason or "")
+                found = sums.setdefault(key, [0, 0, 0, 0, 0.0])
+                for i, value in enumerate(one):
+                    found[i] += value
         for key, values in sums.items():
             if not self._add(key, values):
                 self._begin(key, values)
@@ -143,28 +154,30 @@ class HourRows(OnwardRows):
         cursor = self._db.execute(
             "UPDATE hours SET n = n + ?, billed = billed + ?, prompt_tokens = prompt_tokens + ?,"
             " completion_tokens = completion_tokens + ?, cost_usd = cost_usd + ?"
-            " WHERE hour = ? AND app = ? AND model = ? AND outcome = ? AND kind = ? AND reason = ?",
+            " WHERE width = ? AND slot = ? AND app = ? AND model = ? AND outcome = ? AND kind = ? AND reason = ?",
             (*values, *key),
         )
         return cursor.rowcount > 0
 
     def _begin(self, key: tuple[Any, ...], values: list[float]) -> None:
-        hour, app, _, *ending = key
-        taken = self._db.execute("SELECT count(*) FROM hours WHERE hour = ?", (hour,)).fetchone()[0]
+        width, slot, app, _, *ending = key
+        row = self._db.execute("SELECT count(*) FROM hours WHERE width = ? AND slot = ?", (width, slot)).fetchone()
+        taken = row[0]
         if taken >= 2 * SETS:
             app = OTHER
         if taken >= SETS:
             # Models first: there are more of them, and who used the quota is asked more often.
-            key = (hour, app, OTHER, *ending)
-        self._db.execute(f"INSERT INTO hours ({KEYS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", key)
+            key = (width, slot, app, OTHER, *ending)
+        self._db.execute(f"INSERT INTO hours ({KEYS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", key)
         self._add(key, values)
 
-    def forget(self, before: int) -> None:
-        """Delete the hours before one (hours since the epoch)."""
-        self._db.execute("DELETE FROM hours WHERE hour < ?", (before,))
+    def forget(self, now: float) -> None:
+        """Delete the sums of what is too long ago for a chart; `now` is epoch seconds."""
+        for width, kept in KEPT.items():
+            oldest = (int(now // HOUR) - kept) // width
+            self._db.execute("DELETE FROM hours WHERE width = ? AND slot < ?", (width, oldest))
 
 
 def count_hours(path: Path, clock: Clock) -> None:
-    """Count what has ended since the last time, and forget old hours. Raises StoreUnreachable and StoreDamaged."""
-    oldest = int(clock.now() // HOUR) - KEPT_HOURS
-    read_onward(path, clock, HourRows, lambda rows: rows.forget(oldest))
+    """Count what has ended since the last time, and forget old sums. Raises StoreUnreachable and StoreDamaged."""
+    read_onward(path, clock, HourRows, lambda rows: rows.forget(clock.now()))

@@ -264,10 +264,12 @@ CREATE TABLE alert_samples (
 ) WITHOUT ROWID
 """
 
-# Attempts by the hour, counted from the log some time after; and those that were in flight when it was read.
+# Attempts by the hour and by the day, counted from the log some time after; `width` is in hours, and `slot` counts such
+# widths since the epoch. And those that were in flight when the log was read.
 HOURS = """
 CREATE TABLE hours (
-    hour INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
     app TEXT NOT NULL,
     model TEXT NOT NULL,
     outcome TEXT NOT NULL,
@@ -278,7 +280,7 @@ CREATE TABLE hours (
     prompt_tokens INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0,
     cost_usd REAL NOT NULL DEFAULT 0,
-    PRIMARY KEY (hour, app, model, outcome, kind, reason)
+    PRIMARY KEY (width, slot, app, model, outcome, kind, reason)
 ) WITHOUT ROWID
 """
 HOURS_OPEN = "CREATE TABLE hours_open (call INTEGER PRIMARY KEY)"
