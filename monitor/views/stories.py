@@ -13,7 +13,6 @@ from monitor.policy.hints import NOT_SENT, message_for
 from monitor.policy.windows import SLOT
 from monitor.status import event_row
 from monitor.store.protocol import ALL_APPS
-from monitor.store.sqlite.browse import Walk
 from monitor.store.sqlite.reader import Reader
 
 CALLS_SHOWN = 20
@@ -42,9 +41,9 @@ def last_calls(reader: Reader, app: str | None = None, model: str | None = None)
     """The newest attempts: `rows`, as in `calls --json`, and `looked_at`: null, or after how many it gave up."""
     if not reader.exists:
         return {"rows": [], "looked_at": None}
-    walk = Walk(reader, {} if app is None else {"app": app}, model, limit=CALLS_SHOWN, look_limit=LOOKED_AT)
-    rows = list(walk)
-    return {"rows": rows, "looked_at": None if walk.complete else LOOKED_AT}
+    with reader.moment() as reports:
+        rows, complete = reports.newest_calls(CALLS_SHOWN, LOOKED_AT, app, model)
+    return {"rows": rows, "looked_at": None if complete else LOOKED_AT}
 
 
 def use_of_day(reader: Reader, settings: Settings, now: float) -> list[dict[str, Any]]:

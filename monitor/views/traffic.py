@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from monitor.clock import DAY
 from monitor.model import Outcome
-from monitor.store.sqlite.hours import HOUR, HourSum
+from monitor.store.sqlite.hours import HOUR, HourSum, SlotSum
 from monitor.store.sqlite.reader import Reader
 
 WINDOWS = ("today", "24h", "7d", "30d")
@@ -49,10 +49,12 @@ def traffic(reader: Reader, asked: Asked, now: float) -> dict[str, Any]:
     """Everything at once; all zeros where there is no store. Raises StoreError."""
     span = _span(asked.window, now)
     sums: list[HourSum] = []
+    slots: list[SlotSum] = []
     complete = True
     if reader.exists:
         with reader.moment() as reports:
-            sums, complete = reports.traffic(span.first * span.width, span.width, app=asked.app, model=asked.model)
+            since = span.first * span.width
+            sums, slots, complete = reports.traffic(since, span.width, app=asked.app, model=asked.model)
     found = {
         "window": asked.window,
         "since": span.first * span.width * HOUR,
@@ -70,7 +72,7 @@ def traffic(reader: Reader, asked: Asked, now: float) -> dict[str, Any]:
         "cost_usd": whole["cost_usd"],
         "prompt_tokens": sum(each.prompt_tokens for each in sums),
         "completion_tokens": sum(each.completion_tokens for each in sums),
-        "slots": _slots(sums, span),
+        "slots": _slots(slots, span),
         "apps": _rows(sums, lambda each: each.app),
         "models": _rows(sums, lambda each: each.model),
         "limits": _counted((each.kind, each.n) for each in sums if each.kind),
@@ -93,7 +95,7 @@ def _span(window: str, now: float) -> _Span:
             return _Span(1, hour - 23, hour)
 
 
-def _slots(sums: Iterable[HourSum], span: _Span) -> list[dict[str, Any]]:
+def _slots(sums: Iterable[SlotSum], span: _Span) -> list[dict[str, Any]]:
     by_slot: dict[int, Counter[str]] = {slot: Counter() for slot in range(span.first, span.last + 1)}
     for each in sums:
         # What a clock that ran ahead has stamped is counted in the last slot, not lost.

@@ -24,6 +24,7 @@ from monitor.status import gather
 from monitor.store import open_store
 from monitor.store.sqlite.reader import Reader
 from tests.bench.measure import Result, interleaved
+from tests.bench.pages import page
 from tests.bench.server import MODEL, PAID
 
 ROWS = 1_000_000
@@ -258,5 +259,6 @@ CASES = {
     "refused": refused,
     "ledger": ledger,
     "scrape": scrape,
+    "page": page,
     "start": start,
 }

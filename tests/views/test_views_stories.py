@@ -14,6 +14,7 @@ from monitor.model import Ending, Event, LimitKind, Outcome
 from monitor.status import gather
 from monitor.store.sqlite import pages
 from monitor.store.sqlite.reader import Reader
+from monitor.views import stories
 from monitor.views.stories import call_story, failure_text, last_calls, model_story, use_of_day
 from tests.fakes.builders import FREE, HOUR, MIDNIGHT, NOON, PAID, ask, ledger, refused_by, success, take
 
@@ -134,13 +135,17 @@ def test_a_model_is_told_with_what_happened_to_it(book, clock):
     assert told["providers"] == {"at": None, "uptime": {}}
 
 
-def test_the_last_calls_of_one_app(book):
+def test_the_last_calls_of_one_app(book, monkeypatch):
     """Newest first, and that a look gave up is told."""
     for app in ("a", "b", "a"):
         book.reserve(ask(PAID, app=app))
     with Reader(book.store.path) as reader:
         found = last_calls(reader, "a")
         assert ([row["id"] for row in found["rows"]], found["looked_at"]) == ([3, 1], None)
+        assert [row["id"] for row in last_calls(reader, model=PAID)["rows"]] == [3, 2, 1]
+        monkeypatch.setattr(stories, "LOOKED_AT", 2)
+        found = last_calls(reader, "a")
+        assert ([row["id"] for row in found["rows"]], found["looked_at"]) == ([3], 2)
 
 
 def test_the_days_use_is_thinned_to_quarters_of_an_hour(book, clock):

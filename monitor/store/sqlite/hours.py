@@ -33,7 +33,7 @@ TAIL = 10_000
 COUNTED_TO, WHOLE_SINCE = "hours_from", "hours_since"
 """Marks: the id up to which calls were counted, and the first hour of which every one was."""
 
-KEYS = "width, slot, app, model, outcome, kind, reason"
+KEYS = "app, model, outcome, kind, reason"
 SUMS = "n, billed, prompt_tokens, completion_tokens, cost_usd"
 
 _AS_SUM = (
@@ -46,13 +46,10 @@ _AS_SUM = (
 
 
 class HourSum(NamedTuple):
-    """Attempts of one kind in one slot: `slot` times its width in hours since the epoch is when it begins, UTC.
-
-    `kind` is the limit that OpenRouter told of, `reason` why it was (or would have been) refused; "" for none.
-    `billed` counts those that cost something; money is USD.
+    """Attempts of one kind. `kind` is the limit that OpenRouter told of, `reason` why it was (or would have been)
+    refused; "" for none. `billed` counts those that cost something; money is USD.
     """
 
-    slot: int
     app: str
     model: str
     outcome: str
@@ -65,10 +62,22 @@ class HourSum(NamedTuple):
     cost_usd: float
 
 
+class SlotSum(NamedTuple):
+    """Attempts of one slot; `slot` times its width in hours since the epoch is when it begins, UTC."""
+
+    slot: int
+    outcome: str
+    n: int
+
+
 class Traffic(NamedTuple):
-    """What was counted; `complete` is False while older rows of the log wait to be counted, or never will be."""
+    """What was counted, by kind and by slot.
+
+    `complete` is False while older rows of the log wait to be counted, or never will be.
+    """
 
     sums: list[HourSum]
+    slots: list[SlotSum]
     complete: bool
 
 
@@ -90,18 +99,25 @@ class HourLooks(MarkRows):
         # A cross join, for SQLite takes the tables of any other in its own order, and would read the whole log.
         conditions = ("" if app is None else " AND app = :app") + ("" if model is None else " AND model = :model")
         stored = DAY_HOURS if width % DAY_HOURS == 0 else 1
-        rows = self._db.execute(
-            f"SELECT slot, app, model, outcome, kind, reason, sum(n), sum(billed), sum(prompt_tokens),"
-            f" sum(completion_tokens), sum(cost_usd) FROM ("
-            f"SELECT slot * :stored / :width AS slot, app, model, outcome, kind, reason, {SUMS} FROM hours"
+        given = {"since": since, "width": width, "stored": stored, "above": above, "app": app, "model": model}
+        counted_rows = (
+            f"(SELECT slot * :stored / :width AS slot, {KEYS}, {SUMS} FROM hours"
             f" WHERE width = :stored AND slot >= :since / :stored UNION ALL"
             f" SELECT {_AS_SUM} FROM calls WHERE id > :above AND started_at >= :since * {HOUR} UNION ALL"
-            f" SELECT {_AS_SUM} FROM hours_open CROSS JOIN calls ON id = call WHERE started_at >= :since * {HOUR}"
-            f") WHERE n > 0{conditions} GROUP BY 1, 2, 3, 4, 5, 6",
-            {"since": since, "width": width, "stored": stored, "above": above, "app": app, "model": model},
+            f" SELECT {_AS_SUM} FROM hours_open CROSS JOIN calls ON id = call WHERE started_at >= :since * {HOUR})"
+            f" WHERE n > 0{conditions}"
+        )
+        # Grouped twice by SQLite, for Python would take longer to add up as many rows as there are slots and kinds.
+        sums = self._db.execute(
+            f"SELECT {KEYS}, sum(n), sum(billed), sum(prompt_tokens), sum(completion_tokens), sum(cost_usd)"
+            f" FROM {counted_rows} GROUP BY {KEYS}",
+            given,
+        ).fetchall()
+        slots = self._db.execute(
+            f"SELECT slot, outcome, sum(n) FROM {counted_rows} GROUP BY slot, outcome", given
         ).fetchall()
         complete = above == mark and (not counted or (self.mark(WHOLE_SINCE) or 0) <= since)
-        return Traffic([HourSum._make(row) for row in rows], complete)
+        return Traffic([HourSum._make(row) for row in sums], [SlotSum._make(row) for row in slots], complete)
 
 
 class HourRows(OnwardRows):
@@ -168,7 +184,9 @@ class HourRows(OnwardRows):
         if taken >= SETS:
             # Models first: there are more of them, and who used the quota is asked more often.
             key = (width, slot, app, OTHER, *ending)
-        self._db.execute(f"INSERT INTO hours ({KEYS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", key)
+        self._db.execute(
+            f"INSERT INTO hours (width, slot, {KEYS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", key
+        )
         self._add(key, values)
 
     def forget(self, now: float) -> None:

@@ -43,6 +43,13 @@ class DayNote(NamedTuple):
     limit: int
 
 
+class Newest(NamedTuple):
+    """Rows of the log, newest first; `complete` is False when there may be more beyond what was looked at."""
+
+    rows: list[dict[str, Any]]
+    complete: bool
+
+
 class Before(NamedTuple):
     """Free requests that left shortly before an attempt; None where the look did not reach far enough back."""
 
@@ -55,13 +62,26 @@ class PageLooks(Rows):
 
     __slots__ = ()
 
-    def newest_failures(self, most: int, app: str | None = None) -> list[dict[str, Any]]:
+    def newest_calls(self, most: int, look: int, app: str | None = None, model: str | None = None) -> Newest:
+        """The newest attempts, of one app, or that asked for a model or were served by it; among the `look` newest."""
+        # One by one: of both together SQLite reads the whole log.
+        newest = self._db.execute("SELECT ifnull(max(id), 0) FROM calls").fetchone()[0]
+        oldest = self._db.execute("SELECT ifnull(min(id), 0) FROM calls").fetchone()[0]
+        conditions = "" if app is None else " AND app = :app"
+        conditions += "" if model is None else " AND (model_requested = :model OR model_served = :model)"
+        rows = self._db.execute(
+            f"SELECT {', '.join(CALL_COLUMNS)} FROM calls WHERE id > :above{conditions} ORDER BY id DESC LIMIT :most",
+            {"above": newest - look, "app": app, "model": model, "most": most},
+        ).fetchall()
+        return Newest([call_row(row) for row in rows], len(rows) == most or oldest > newest - look)
+
+    def newest_failures(self, most: int) -> list[dict[str, Any]]:
         """Attempts among the newest of the log that did not do what they should have, newest first."""
         marks = ", ".join("?" * len(_FINE))
         rows = self._db.execute(
             f"SELECT {', '.join(CALL_COLUMNS)} FROM calls WHERE id > (SELECT ifnull(max(id), 0) - ? FROM calls)"
-            f" AND outcome NOT IN ({marks}){'' if app is None else ' AND app = ?'} ORDER BY id DESC LIMIT ?",
-            (LOOK, *_FINE, *(() if app is None else (app,)), most),
+            f" AND outcome NOT IN ({marks}) ORDER BY id DESC LIMIT ?",
+            (LOOK, *_FINE, most),
         ).fetchall()
         return [call_row(row) for row in rows]
 
