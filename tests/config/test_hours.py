@@ -26,6 +26,8 @@ def test_a_span_may_cross_midnight():
     assert all(map(night.holds, inside))
     assert not any(map(night.holds, outside))
     noon = span("12:00 - 13:30")
+    assert noon.holds(at("2026-11-25T12:00:00"))
+    assert not noon.holds(at("2026-11-25T11:59:59"))
     assert noon.holds(at("2026-11-25T13:29:59"))
     assert not noon.holds(at("2026-11-25T13:30:00"))
 
