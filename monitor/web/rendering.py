@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from monitor.clock import iso
 from monitor.version import __version__
@@ -18,6 +20,10 @@ from monitor.words import ago, clock_time, count, dollars, lately, per_million, 
 _FOLDER = Path(__file__).parent / "templates"
 _DOTS = (".", "..")
 """What a browser would take for a step in the path, quoted or not."""
+
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that change the direction of a text."""
 
 
 class Asset(NamedTuple):
@@ -47,6 +53,7 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            finalize=shown,
         )
         self._environment.globals |= {
             "asset": {name: asset.url for name, asset in self.assets.items()},
@@ -72,6 +79,13 @@ class Rendering:
     def page(self, template: str, /, **given: Any) -> str:
         """A template, filled in."""
         return self._environment.get_template(f"{template}.html.j2").render(**given)
+
+
+def shown(value: object) -> object:
+    """A text without what would turn round, or hide, what stands beside it."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _STEERING.sub("\N{REPLACEMENT CHARACTER}", value)
+    return value
 
 
 def is_web_address(text: object) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from monitor.alerting.watch import Watch
 from monitor.cli.demo_past import replay
 from monitor.clock import DAY, FakeClock
 from monitor.config import Settings
@@ -75,6 +76,17 @@ def serving(settings: Settings, clock: FakeClock) -> Iterator[str]:
         loop.close()
 
 
+def judge(settings: Settings, until: float, minutes: int = 20) -> None:
+    """Have the alerts looked at as the daemon does, for some minutes before `until` (epoch seconds)."""
+    clock, store = FakeClock(until - 60 * minutes), SQLiteStore(settings.store_path)
+    collector = StoreCollector(settings, clock)
+    watch = Watch(store, settings, clock, collector.collect, holder="picture", instance="laptop")
+    while clock.now() < until:
+        watch.look()
+        clock.advance(settings.alerts.evaluate_seconds)
+    store.close()
+
+
 def draw(folder: Path) -> None:
     """The status page on a desk and on a phone, light and dark, and a call's page."""
     from tests.fakes.browser import browser, visiting
@@ -83,6 +95,7 @@ def draw(folder: Path) -> None:
         sim = ending.enter_context(Simulator())
         path = Path(ending.enter_context(tempfile.TemporaryDirectory())) / "monitor.db"
         settings = live_through(path, sim.base_url)
+        judge(settings, AFTERNOON)
         url = ending.enter_context(serving(settings, FakeClock(AFTERNOON)))
         chromium = ending.enter_context(browser())
         for name, address, width, scheme, whole in (

@@ -178,6 +178,7 @@ async def test_whatever_comes_from_outside_is_text(pages, tmp_path, clock):
         assert "<script>window" not in text
         assert not re.search(r"<(img|svg/onload)", text)
         assert "49{%" not in text
+        assert "\u202e" not in text  # it would turn round what stands beside it
         assert not re.search(r"<[^>]*\son\w+\s*=", re.sub(r'"[^"]*"', '""', text)), path
         for address in re.findall(r'(?:href|src|action)="([^"]*)"', text):
             assert address.startswith(("/", "#")), address
