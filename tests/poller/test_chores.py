@@ -49,6 +49,17 @@ def test_what_could_not_be_booked_is_booked_later(daemon):
     assert rows(watch.store, "SELECT outcome FROM calls") == [("success",)]
 
 
+def test_the_hours_are_counted_once_by_however_many(daemon):
+    """The charts' sums are the log's, whichever daemon gets to them."""
+    first, second = daemon(quota=PLENTY), daemon(quota=PLENTY)
+    fill(first.store, first.settings, NOON)
+    for _ in range(3):
+        first.ledger.settle(take(first.ledger), success())
+        assert first.run("hours")
+        assert second.run("hours")
+    assert rows(first.store, "SELECT width, sum(n) FROM hours GROUP BY 1") == [(1, 3), (24, 3)]
+
+
 def test_the_pace_is_noted_by_one_daemon_a_minute(daemon):
     """Two daemons leave one note a minute, of what is used by then."""
     first, second = daemon(quota=PLENTY), daemon(quota=PLENTY)
