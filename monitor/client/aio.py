@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar, overload
 
 import anyio
@@ -13,9 +13,12 @@ from anyio import from_thread
 from monitor.client import failures
 from monitor.client.answers import Answer
 from monitor.client.base import Base, is_stream, never_sent
+from monitor.client.batches import Manner, Tell, prepare, telling
+from monitor.client.batching import BatchResult
 from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Talk
 from monitor.client.looking import Quota, models_of, quota_of, ranking_of
-from monitor.client.wishes import Messages
+from monitor.client.tasks import work_in_tasks
+from monitor.client.wishes import Messages, Wish
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.model import ModelFacts
@@ -96,9 +99,33 @@ class AsyncClient:
             cache=cache,
             parameters=parameters,
         )
+        if not stream:
+            return await self._ask(wish)
         running = _Running(self, self._base.calls.chat(wish, self.fetch))
-        if stream:
-            return AsyncStream(running, await running.piece())
+        return AsyncStream(running, await running.piece())
+
+    async def batch(
+        self,
+        questions: Iterable[Any],
+        *,
+        name: str | None = None,
+        concurrency: int = 8,
+        spread: str = "now",
+        progress: bool | Tell = False,
+        dry_run: bool = False,
+        fresh: bool = False,
+        **words: Any,
+    ) -> BatchResult:
+        """Ask many questions; see `Client.batch`."""
+        manner = Manner(name, concurrency, spread, fresh, words)
+        run = await _in_worker(lambda: prepare(self._base, self.fetch, questions, manner))
+        if dry_run:
+            return await _in_worker(lambda: run.with_plan(run.look()))
+        with telling(progress) as tell:
+            return await work_in_tasks(run, self._ask, concurrency, tell)
+
+    async def _ask(self, wish: Wish) -> Answer:
+        running = _Running(self, self._base.calls.chat(wish, self.fetch))
         while await running.piece() is not None:
             pass
         return running.answered()

@@ -64,6 +64,11 @@ def quota_of(base: Base, fetch: Fetch) -> Quota:
     return base.guard.ledger.store.transact(_quota, base)
 
 
+def supply_of(base: Base) -> Supply:
+    """What a batch of this app can plan by, by what is known already. Raises StoreError."""
+    return base.guard.ledger.store.transact(_quota, base).supply
+
+
 def _quota(tx: Transaction, base: Base) -> Quota:
     settings, now, app = base.settings, base.guard.clock.now(), base.guard.app
     balances = bookings.read(tx, (), settings, app, now).balances

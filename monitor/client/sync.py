@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, overload
 
 import httpx
@@ -11,9 +11,12 @@ import httpx
 from monitor.client import failures
 from monitor.client.answers import Answer
 from monitor.client.base import Base, is_stream, never_sent
+from monitor.client.batches import Manner, Tell, prepare, telling
+from monitor.client.batching import BatchResult
 from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Talk
 from monitor.client.looking import Quota, models_of, quota_of, ranking_of
-from monitor.client.wishes import Messages
+from monitor.client.wishes import Messages, Wish
+from monitor.client.workers import work_in_threads
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.model import ModelFacts
@@ -105,9 +108,43 @@ class Client:
             cache=cache,
             parameters=parameters,
         )
+        if not stream:
+            return self._ask(wish)
         running = _Running(self, self._base.calls.chat(wish, self.fetch))
-        if stream:
-            return Stream(running)
+        return Stream(running)
+
+    def batch(
+        self,
+        questions: Iterable[Any],
+        *,
+        name: str | None = None,
+        concurrency: int = 8,
+        spread: str = "now",
+        progress: bool | Tell = False,
+        dry_run: bool = False,
+        fresh: bool = False,
+        **words: Any,
+    ) -> BatchResult:
+        """Ask many questions, `concurrency` at a time, at the pace that the quota allows.
+
+        A question is a text, a list of messages, or an object with `prompt` or `messages` and whatever `chat` takes
+        besides (and a `custom_id`); what is given here holds for all of them. Finished items are kept in the store: the
+        same questions (or the same `name`) asked again go on where the last run ended, and try again what failed;
+        `fresh=True` begins anew. When the day's requests are spent the rest is left for later (`spread="now"`);
+        "day" spreads them evenly over the rest of the UTC day, "days" waits for the next day and goes on. `progress`:
+        True draws a bar, a function is called with a `Progress`. `dry_run=True` asks nothing and tells the plan.
+
+        Raises ConfigError, StoreError, PollError, and GuardRefused never: what is refused is a failed item.
+        """
+        manner = Manner(name, concurrency, spread, fresh, words)
+        run = prepare(self._base, self.fetch, questions, manner)
+        if dry_run:
+            return run.with_plan(run.look())
+        with telling(progress) as tell:
+            return work_in_threads(run, self._ask, self._base.guard.clock, concurrency, tell)
+
+    def _ask(self, wish: Wish) -> Answer:
+        running = _Running(self, self._base.calls.chat(wish, self.fetch))
         while running.piece() is not None:
             pass
         return running.answered()

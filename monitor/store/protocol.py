@@ -6,7 +6,7 @@ calls on record as with ten million.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
@@ -91,6 +91,15 @@ class CircuitRow(NamedTuple):
     trips: int
     open_until: float
     probe_until: float
+
+
+class BatchRow(NamedTuple):
+    """An item of a batch: its key, how it stands, since when (epoch seconds), and what came of it, as JSON."""
+
+    item: str
+    state: str
+    at: float
+    content: str
 
 
 @dataclass(slots=True)
@@ -184,6 +193,13 @@ class Transaction(Protocol):
     def keep_answer(self, key: str, content: str, until: float, now: float, most_bytes: int) -> bool: ...
     def forget_answers(self) -> int: ...
     def record_cached(self, call: OpenCall, at: float, model_served: str) -> None: ...
+    def use_batch(self, batch: str, at: float) -> bool: ...
+    def batch_states(self, batch: str) -> dict[str, str]: ...
+    def batch_items(self, batch: str, items: list[str]) -> Iterator[BatchRow]: ...
+    def save_batch_item(self, batch: str, item: str, state: str, at: float, content: str) -> None: ...
+    def drop_batch_item(self, batch: str, item: str) -> None: ...
+    def forget_batch(self, batch: str) -> int: ...
+    def batches_unused_since(self, at: float) -> list[str]: ...
     def counted_in_spans(self, account: str, first: int, last: int) -> tuple[int, int]: ...
 
 

@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[2]
 class Worker:
     """`python -m tests.fakes.worker …`: says `ready` once it has imported everything, then obeys line by line."""
 
+    module = "tests.fakes.worker"
+
     def __init__(self, *args: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.worker", *map(str, args)],
+            [sys.executable, "-m", self.module, *map(str, args)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

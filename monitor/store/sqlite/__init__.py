@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from monitor.store.sqlite.alerts import AlertRows
 from monitor.store.sqlite.answers import AnswerRows
+from monitor.store.sqlite.batches import BatchRows
 from monitor.store.sqlite.changes import ChangeRows
 from monitor.store.sqlite.connection import Connection
 from monitor.store.sqlite.quota import QuotaRows
@@ -19,7 +20,7 @@ from monitor.store.sqlite.world import WorldRows
 R = TypeVar("R")
 
 
-class SQLiteTransaction(AlertRows, AnswerRows, ChangeRows, QuotaRows, WorldRows, RoutingRows):
+class SQLiteTransaction(AlertRows, AnswerRows, BatchRows, ChangeRows, QuotaRows, WorldRows, RoutingRows):
     """Every statement that a transaction of the ledger or of the friendly client is made of."""
 
     __slots__ = ()

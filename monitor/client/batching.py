@@ -1,0 +1,266 @@
+"""A run over a batch: which item is next and when, and what is written down of each. No threads, no HTTP.
+
+Every item is marked before it is sent and written down when it is answered, so that a process that dies loses no answer
+and a second run asks only what has none. What was under way at that moment is asked again, for nobody has its answer.
+The pace is the ledger's: an item takes its slot like any call, and when the day is spent the rest is left for later.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+from monitor.client.answers import Answer
+from monitor.client.items import SENT, BatchItem, Item, State, content_of, failure_of, result_of
+from monitor.client.leases import BatchLease
+from monitor.clock import day_of, iso, next_midnight
+from monitor.errors import BudgetExceeded, CallFailed, ConfigError, GuardRefused, MonitorError, NotFree, QuotaExhausted
+from monitor.model import Reason
+from monitor.policy.pacing import Plan, Spread, Supply, pause_between, plan
+from monitor.policy.retry_budget import SPANS, span_of
+from monitor.store.protocol import Transaction
+from monitor.transport.course import Guard
+
+MOST_IN_A_ROW = 20
+"""So many failures, one after the other, end a run: what is wrong is not the items' doing."""
+
+LONGEST_NAP = 30.0
+"""Seconds after which a worker that waits looks up: the run may have been stopped, and its lease must be kept."""
+
+_CALLS_THAT_TELL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a run stands. `ends_at` is when the last item will go by what is known (epoch seconds; None: never)."""
+
+    total: int
+    done: int
+    failed: int
+    ends_at: float | None
+    waits_until: float | None
+    """When the next item may go, while nothing can go now."""
+
+
+@dataclass(frozen=True)
+class BatchResult(Sequence[BatchItem]):
+    """What came of a batch, item by item in the order of the questions.
+
+    `plan` says when those that are left can go; `stopped` why the run ended before they did ("" when none are left).
+    """
+
+    name: str
+    items: tuple[BatchItem, ...]
+    plan: Plan
+    stopped: str = ""
+
+    @overload
+    def __getitem__(self, index: int) -> BatchItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[BatchItem]: ...
+    def __getitem__(self, index: int | slice) -> BatchItem | Sequence[BatchItem]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.of(state))} {state}" for state in State if self.of(state))
+        return f"<BatchResult {self.name}: {counts or 'empty'}>"
+
+    def of(self, state: State | str) -> list[BatchItem]:
+        """The items that stand so."""
+        return [item for item in self.items if item.state == state]
+
+    @property
+    def done(self) -> list[BatchItem]:
+        """Answered."""
+        return self.of(State.DONE)
+
+    @property
+    def failed(self) -> list[BatchItem]:
+        """Failed, each with its reason; the next run tries them again."""
+        return self.of(State.FAILED)
+
+    @property
+    def planned(self) -> list[BatchItem]:
+        """Left for later."""
+        return self.of(State.PLANNED)
+
+
+class BatchRun:
+    """One run. Methods block for as long as a transaction takes; any number of workers may call them."""
+
+    def __init__(self, guard: Guard, items: Sequence[Item], name: str, spread: Spread, supply: Callable[[], Supply]):
+        self.name = name
+        self.items = items
+        self.trouble: MonitorError | None = None
+        """What ended the run and is not about any item: a missing key, a store that is gone."""
+        self.stopped = ""
+        self._spread = spread
+        self._supply = supply
+        self._clock = guard.clock
+        self._store = guard.ledger.store
+        self._account = guard.settings.account
+        self._lock = threading.Lock()
+        self._pending: deque[Item] = deque()
+        self._done = self._failed = self._in_a_row = 0
+        self._closed_until = 0.0
+        self._due, self._pause, self._day = 0.0, 0.0, -1
+        self._lease = BatchLease(name)
+
+    # Beginning and end
+
+    def begin(self) -> None:
+        """Take the batch for this process, and see what is left to do. Raises MonitorError when another one has it."""
+        self._store.transact(self._begin)
+
+    def _begin(self, tx: Transaction) -> None:
+        now = self._clock.now()
+        self._lease.take(tx, now)
+        tx.use_batch(self.name, now)
+        for item, result in zip(self.items, self._results(tx), strict=True):
+            if result.state is State.DONE:
+                self._done += 1
+            else:
+                self._pending.append(item)
+
+    def look(self) -> BatchResult:
+        """How the batch stands, without working on it."""
+        return self._store.transact(self._result)
+
+    def end(self) -> BatchResult:
+        """Give the batch back; what came of it. Raises what ended the run, if it was not about the items."""
+        found = self._store.transact(self._end)
+        if self.trouble is not None:
+            raise self.trouble
+        return found
+
+    def _end(self, tx: Transaction) -> BatchResult:
+        self._lease.end(tx)
+        return self._result(tx)
+
+    def stop(self, why: str) -> None:
+        """Let no further item go."""
+        with self._lock:
+            self.stopped = self.stopped or why
+
+    # Items
+
+    def take(self) -> Item | float | None:
+        """The next item, which is marked as sent; or seconds to wait for one; or None when there is none to come."""
+        with self._lock:
+            now = self._clock.now()
+            if self.stopped or not self._pending:
+                return None
+            if now < self._closed_until and self._spread is not Spread.DAYS:
+                self.stopped = f"the day's requests are spent until {iso(self._closed_until)}"
+                return None
+            wait = max(self._closed_until, self._due_at(now)) - now
+            if self.stopped:
+                return None
+            item = self._pending.popleft() if wait <= 0 else None
+            self._store.transact(self._lease.keep, now)
+            if item is None:
+                return min(wait, LONGEST_NAP)
+            self._due = max(self._due, now - self._pause) + self._pause
+            self._store.transact(lambda tx: tx.save_batch_item(self.name, item.key, SENT, now, ""))
+            return item
+
+    def _due_at(self, now: float) -> float:
+        """When the next item is due by the pace of the day; a new day has a pace of its own."""
+        if self._spread is Spread.NOW:
+            return now
+        if day_of(now) != self._day:
+            if self._day >= 0 and self._spread is Spread.DAY:
+                self.stopped = "the day is over"
+                return now
+            self._day, self._due = day_of(now), now
+            self._pause = pause_between(len(self._pending), self._supply(), now)
+        return self._due
+
+    def answered(self, item: Item, answer: Answer) -> None:
+        """Write an answer down."""
+        self._save(item, State.DONE, content_of(item, answer))
+        with self._lock:
+            self._done += 1
+            self._in_a_row = 0
+
+    def failed(self, item: Item, exc: MonitorError) -> None:
+        """Write a failure down; or, when it is not the item's, leave the item for later and end or suspend the run."""
+        if isinstance(exc, QuotaExhausted):
+            self._later(item)
+            with self._lock:
+                self._closed_until = max(self._closed_until, exc.resets_at or next_midnight(self._clock.now()))
+        elif _is_about(exc):
+            self._save(item, State.FAILED, failure_of(item, exc))
+            with self._lock:
+                self._failed += 1
+                self._in_a_row += 1
+                if self._in_a_row >= MOST_IN_A_ROW:
+                    self.stopped = self.stopped or f"{MOST_IN_A_ROW} items in a row failed, the last so: {exc.message}"
+        else:
+            self._later(item)
+            self.stop(exc.message)
+            if not isinstance(exc, GuardRefused):
+                self.trouble = exc
+
+    def given_up(self, item: Item) -> None:
+        """The worker was ended while the item was under way: it is left for later."""
+        self._later(item)
+
+    def _later(self, item: Item) -> None:
+        self._store.transact(lambda tx: tx.drop_batch_item(self.name, item.key))
+        with self._lock:
+            self._pending.appendleft(item)
+
+    def _save(self, item: Item, state: State, content: str) -> None:
+        now = self._clock.now()
+        self._store.transact(lambda tx: tx.save_batch_item(self.name, item.key, state, now, content))
+
+    # Figures
+
+    def progress(self) -> Progress:
+        """How the run stands now."""
+        with self._lock:
+            now, left = self._clock.now(), len(self.items) - self._done - self._failed
+            waits = max(self._closed_until, self._due if self._spread is not Spread.NOW else 0.0)
+        ends_at = self._plan(left).ends_at if left else now
+        return Progress(len(self.items), self._done, self._failed, ends_at, waits if waits > now else None)
+
+    def _plan(self, left: int) -> Plan:
+        now = self._clock.now()
+        factor = self._store.transact(self._requests_per_item, now)
+        supply = self._supply()
+        if now < self._closed_until:
+            supply = replace(supply, left_today=0)
+        return plan(left, supply, now, spread=self._spread, requests_per_item=factor)
+
+    def _requests_per_item(self, tx: Transaction, now: float) -> float:
+        span = span_of(now)
+        calls, retries = tx.counted_in_spans(self._account, span - SPANS + 1, span)
+        return 1.0 + retries / calls if calls >= _CALLS_THAT_TELL else 1.0
+
+    def _results(self, tx: Transaction) -> Iterator[BatchItem]:
+        kept = {row.item: row for row in tx.batch_items(self.name, [item.key for item in self.items])}
+        for item in self.items:
+            row = kept.get(item.key)
+            yield result_of(item, row.state if row else "", row.content if row else "")
+
+    def _result(self, tx: Transaction) -> BatchResult:
+        return BatchResult(self.name, tuple(self._results(tx)), Plan((), 0), self.stopped)
+
+    def with_plan(self, found: BatchResult) -> BatchResult:
+        """The result with when its unanswered items can go."""
+        left = len(found.items) - len(found.done)
+        return replace(found, plan=self._plan(left)) if left else found
+
+
+def _is_about(exc: MonitorError) -> bool:
+    """Whether a failure is about the item that met it, rather than about all."""
+    if isinstance(exc, BudgetExceeded):
+        return exc.reason == Reason.BUDGET_CALL
+    return isinstance(exc, CallFailed | NotFree | ConfigError)
