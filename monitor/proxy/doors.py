@@ -21,6 +21,9 @@ from monitor.proxy.connections import KEEP_ALIVE_SECONDS, Connections, allowed_f
 from monitor.proxy.front import Proxy, is_ours
 
 BACKLOG = 1024
+LINGER_SECONDS = 2.0
+"""How long the rest of a body is read that nobody wants, so that its sender sees the answer."""
+
 PAGE_SECONDS = 5.0
 """How long a page that is being answered may take when the daemon ends."""
 
@@ -43,6 +46,7 @@ async def open_doors(
         handler_cancellation=True,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         auto_decompress=False,
+        lingering_time=LINGER_SECONDS,
     )
     await runner.setup()
     ending.push_async_callback(runner.cleanup)

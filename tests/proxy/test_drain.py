@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +14,9 @@ import requests
 from guard_kit import FREE, World, chat, eventually
 from wire_kit import ask, connect, get, hear, post
 
+from monitor.config import Settings
+from monitor.errors import ConfigError
+from monitor.proxy.doors import certificate
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
 from tests.fakes.daemon import WAIT, DaemonProcess, fetch
@@ -140,29 +141,8 @@ def test_a_killed_daemon_forgets_nothing_that_left(tmp_path):
             assert daemon.end() == 0
 
 
-def test_pause_reaches_a_running_daemon(tmp_path):
-    """The command in another process, and the daemon's very next call."""
-    with Simulator() as sim, _daemon(tmp_path, sim) as daemon:
-        url = f"{daemon.url()}/api/v1/chat/completions"
-        assert requests.post(url, json=chat(), timeout=60).status_code == 200
-        _command(tmp_path, "pause", "--app", "bot")
-        named = {"X-Openrouter-Monitor-App": "bot"}
-        assert (
-            requests.post(url, json=chat(), headers=named, timeout=60).json()["error"]["metadata"]["reason"] == "paused"
-        )
-        assert requests.post(url, json=chat(), timeout=60).status_code == 200
-        _command(tmp_path, "resume", "--app", "bot")
-        assert requests.post(url, json=chat(), headers=named, timeout=60).status_code == 200
-        assert daemon.end() == 0
-
-
-def _command(folder: Path, *arguments: str) -> None:
-    environment = {**os.environ, "OPENROUTER_MONITOR_STORE": str(folder / "monitor.db"), "HOME": str(folder)}
-    subprocess.run([sys.executable, "-m", "monitor", *arguments], env=environment, check=True, capture_output=True)
-
-
 def test_it_serves_https_by_files(tmp_path):
-    """With a certificate it speaks TLS, and says so; one that cannot be used is one line and code 2."""
+    """With a certificate it speaks TLS, and says so."""
     files = {"PROXY__TLS_CERT": tmp_path / "cert.pem", "PROXY__TLS_KEY": tmp_path / "key.pem"}
     _make_certificate(files["PROXY__TLS_CERT"], files["PROXY__TLS_KEY"])
     with Simulator() as sim, _daemon(tmp_path, sim, **files) as daemon:
@@ -175,13 +155,17 @@ def test_it_serves_https_by_files(tmp_path):
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{url.replace('https', 'http')}/-/healthy", timeout=60)
         assert daemon.end() == 0
-    with Simulator() as sim, _daemon(tmp_path, sim, PROXY__TLS_CERT=tmp_path / "nowhere.pem") as daemon:
-        assert daemon.process.wait(WAIT) == 2
-        assert "proxy.tls_cert" in daemon.said()
+
+
+@pytest.mark.parametrize("files", [{"tls_cert": "/nowhere.pem"}, {"tls_key": "/nowhere.pem"}, {"tls_cert": __file__}])
+def test_a_certificate_that_cannot_be_used_is_told_at_the_start(files):
+    """Missing, half, or no certificate at all: an error that names the setting, before anything begins."""
+    with pytest.raises(ConfigError, match=r"proxy\.tls_"):
+        certificate(Settings(proxy=files))
 
 
 def _make_certificate(cert: Path, key: Path) -> None:
-    run = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
+    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]  # fmt: skip
     try:
         subprocess.run(run, check=True, capture_output=True)

@@ -225,7 +225,7 @@ async def _copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
 def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """For a server at upstream.example, and for a client that trusts it."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    run = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=upstream.example",
+    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=upstream.example",
            "-addext", "subjectAltName=DNS:upstream.example", "-keyout", str(key), "-out", str(cert)]  # fmt: skip
     try:
         subprocess.run(run, check=True, capture_output=True)
