@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import subprocess
 import threading
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from monitor.errors import ConfigError
 from monitor.proxy.doors import certificate
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
+from tests.fakes.certificates import make_certificate
 from tests.fakes.daemon import WAIT, DaemonProcess, fetch
 
 STREAM = json.dumps(chat(stream=True)).encode()
@@ -143,12 +143,12 @@ def test_a_killed_daemon_forgets_nothing_that_left(tmp_path):
 
 def test_it_serves_https_by_files(tmp_path):
     """With a certificate it speaks TLS, and says so."""
-    files = {"PROXY__TLS_CERT": tmp_path / "cert.pem", "PROXY__TLS_KEY": tmp_path / "key.pem"}
-    _make_certificate(files["PROXY__TLS_CERT"], files["PROXY__TLS_KEY"])
+    cert, key = make_certificate(tmp_path, "IP:127.0.0.1")
+    files = {"PROXY__TLS_CERT": cert, "PROXY__TLS_KEY": key}
     with Simulator() as sim, _daemon(tmp_path, sim, **files) as daemon:
         url = daemon.url()
         assert url.startswith("https://127.0.0.1:")
-        trusting = {"verify": str(files["PROXY__TLS_CERT"]), "timeout": 60}
+        trusting = {"verify": str(cert), "timeout": 60}
         assert requests.get(f"{url}/-/healthy", **trusting).json()["healthy"] is True
         answer = requests.post(f"{url}/api/v1/chat/completions", json=chat(), **trusting)
         assert answer.json()["model"] == FREE
@@ -162,12 +162,3 @@ def test_a_certificate_that_cannot_be_used_is_told_at_the_start(files):
     """Missing, half, or no certificate at all: an error that names the setting, before anything begins."""
     with pytest.raises(ConfigError, match=r"proxy\.tls_"):
         certificate(Settings(proxy=files))
-
-
-def _make_certificate(cert: Path, key: Path) -> None:
-    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
-           "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]  # fmt: skip
-    try:
-        subprocess.run(run, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")

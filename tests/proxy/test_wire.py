@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from monitor.errors import ConfigError
 from monitor.proxy import upstream as upstream_module
 from monitor.proxy.upstream import Reply, Upstream
 from monitor.proxy.wire import Broken, Unreachable
+from tests.fakes.certificates import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -224,13 +224,7 @@ async def _copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """For a server at upstream.example, and for a client that trusts it."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=upstream.example",
-           "-addext", "subjectAltName=DNS:upstream.example", "-keyout", str(key), "-out", str(cert)]  # fmt: skip
-    try:
-        subprocess.run(run, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")
+    cert, key = make_certificate(tmp_path, "DNS:upstream.example")
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(cert, key)
     return server, ssl.create_default_context(cafile=str(cert))
