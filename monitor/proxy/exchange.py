@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,7 +224,8 @@ class Exchange:
         if watch is not None:
             watch.feed(body)
             watch.settle()
-        answer.whole(body)
+        with suppress(ConnectionResetError):  # the caller has left, too late to matter
+            answer.whole(body)
         self._tick()
         return answer
 
