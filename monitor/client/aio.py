@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar, overload
 
-import anyio
 import httpx
 from anyio import from_thread
 
-from monitor.client import failures
+from monitor.client.aio_running import AsyncRunning, AsyncStream
 from monitor.client.answers import Answer
-from monitor.client.base import Base, is_stream, never_sent
+from monitor.client.base import Base
 from monitor.client.batches import Manner, Tell, prepare, telling
 from monitor.client.batching import BatchResult
-from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Talk
+from monitor.client.comparing import Comparison, compared, models_to_compare, question_of, wishes_of
 from monitor.client.looking import Quota, models_of, quota_of, ranking_of
-from monitor.client.tasks import work_in_tasks
+from monitor.client.tasks import all_in_tasks, work_in_tasks
 from monitor.client.wishes import Messages, Wish
 from monitor.clock import Clock
 from monitor.config import Settings
@@ -27,8 +26,6 @@ from monitor.refresh import Fetched
 from monitor.transport import with_httpx
 from monitor.transport.aio import shielded
 from monitor.transport.clients import put_guard
-from monitor.transport.course import TAG
-from monitor.transport.headers import lower_case
 
 T = TypeVar("T")
 
@@ -101,7 +98,7 @@ class AsyncClient:
         )
         if not stream:
             return await self._ask(wish)
-        running = _Running(self, self._base.calls.chat(wish, self.fetch))
+        running = AsyncRunning(self._base, self._http, self._base.calls.chat(wish, self.fetch))
         return AsyncStream(running, await running.piece())
 
     async def batch(
@@ -124,8 +121,26 @@ class AsyncClient:
         with telling(progress) as tell:
             return await work_in_tasks(run, self._ask, concurrency, tell)
 
+    async def compare(
+        self,
+        prompt: Messages,
+        models: Sequence[str] | None = None,
+        *,
+        task: str | None = None,
+        system: str | None = None,
+        wait: float | None = None,
+        cache: float | str | None = None,
+        **parameters: Any,
+    ) -> Comparison:
+        """Ask several models the same; see `Client.compare`."""
+        chosen = await _in_worker(lambda: models_to_compare(self._base, self.fetch, models, task))
+        wishes = wishes_of(self._base, prompt, chosen, system=system, wait=wait, cache=cache, parameters=parameters)
+        at = self._base.guard.clock.now()
+        rows = await all_in_tasks(wishes, self._ask)
+        return Comparison(question_of(prompt), at, tuple(compared(*row) for row in zip(chosen, rows, strict=True)))
+
     async def _ask(self, wish: Wish) -> Answer:
-        running = _Running(self, self._base.calls.chat(wish, self.fetch))
+        running = AsyncRunning(self._base, self._http, self._base.calls.chat(wish, self.fetch))
         while await running.piece() is not None:
             pass
         return running.answered()
@@ -154,129 +169,3 @@ class AsyncClient:
 async def _in_worker(work: Callable[[], T]) -> T:
     found: T = await shielded(work)
     return found
-
-
-class _Running:
-    """A call under way: does what its core asks for."""
-
-    def __init__(self, client: AsyncClient, talk: Talk) -> None:
-        self._base = client._base
-        self._http = client._http
-        self._talk = talk
-        self._response: httpx.Response | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
-        self.answer: Answer | None = None
-
-    async def piece(self) -> str | None:
-        """The next piece of the answer's text; None at its end. Raises what the call raises."""
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            while True:
-                step = self._talk.send(result) if error is None else self._talk.throw(error)
-                if isinstance(step, str):
-                    return step
-                result, error = None, None
-                try:
-                    result = await self._do(step)
-                except Exception as exc:  # noqa: BLE001 - thrown into the core, which raises it again
-                    error = exc
-        except StopIteration as stop:
-            self.answer = stop.value or self.answer
-            await self.aclose()
-            return None
-        except BaseException:
-            await self.aclose()
-            raise
-
-    def answered(self) -> Answer:
-        """The whole answer. Raises CallFailed when there is none, for it was closed early or failed."""
-        if self.answer is None:
-            raise failures.not_whole()
-        return self.answer
-
-    async def aclose(self) -> None:
-        """End it, wherever it is."""
-        self._talk.close()
-        # Also where the task was cancelled: the connection goes back, and the guard hears of the end.
-        with anyio.CancelScope(shield=True):
-            await self._hang_up()
-
-    async def _hang_up(self) -> None:
-        if self._response is not None:
-            response, self._response, self._chunks = self._response, None, None
-            await response.aclose()
-
-    async def _do(self, effect: Effect) -> Any:
-        if isinstance(effect, Run):
-            return await shielded(effect.work)
-        if isinstance(effect, Post):
-            return await self._post(effect)
-        if isinstance(effect, Read):
-            return await self._read()
-        return await anyio.sleep(effect.seconds)
-
-    async def _post(self, effect: Post) -> Reply | Lost:
-        await self._hang_up()  # what an attempt before left unread
-        request = self._http.build_request(
-            "POST", self._base.url, content=effect.body, headers=self._base.headers(), extensions={TAG: effect.tag}
-        )
-        try:
-            response = await self._http.send(request, stream=True)
-        except httpx.RequestError as exc:
-            return Lost(not never_sent(exc), f"{type(exc).__name__}: {exc}")
-        headers = lower_case(response.headers.raw)
-        if effect.stream and is_stream(response):
-            self._response, self._chunks = response, response.aiter_bytes()
-            return Reply(response.status_code, headers, None)
-        try:
-            return Reply(response.status_code, headers, await response.aread())
-        except httpx.RequestError as exc:
-            return Lost(True, f"{type(exc).__name__}: {exc}")
-        finally:
-            await response.aclose()
-
-    async def _read(self) -> bytes | Lost | None:
-        assert self._chunks is not None
-        try:
-            return await anext(self._chunks, None)
-        except httpx.RequestError as exc:
-            return Lost(True, f"{type(exc).__name__}: {exc}")
-
-
-class AsyncStream:
-    """An answer as it comes: `async for` over its pieces of text. Close it, or use `async with`, to stop early."""
-
-    def __init__(self, running: _Running, first: str | None) -> None:
-        self._running = running
-        self._first = first
-
-    def __repr__(self) -> str:
-        return f"<AsyncStream, {'ended' if self._running.answer else 'under way'}>"
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        piece, self._first = self._first, None
-        if piece is None and self._running.answer is None:
-            piece = await self._running.piece()
-        if piece is None:
-            raise StopAsyncIteration
-        return piece
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Stop reading. It may still cost what the whole answer would have."""
-        await self._running.aclose()
-
-    async def answer(self) -> Answer:
-        """The whole answer; reads what is left of it."""
-        async for _ in self:
-            pass
-        return self._running.answered()

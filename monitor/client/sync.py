@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, overload
 
 import httpx
 
-from monitor.client import failures
 from monitor.client.answers import Answer
-from monitor.client.base import Base, is_stream, never_sent
+from monitor.client.base import Base
 from monitor.client.batches import Manner, Tell, prepare, telling
 from monitor.client.batching import BatchResult
-from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Talk
+from monitor.client.comparing import Comparison, compared, models_to_compare, question_of, wishes_of
 from monitor.client.looking import Quota, models_of, quota_of, ranking_of
+from monitor.client.running import Running, Stream
 from monitor.client.wishes import Messages, Wish
-from monitor.client.workers import work_in_threads
+from monitor.client.workers import all_in_threads, work_in_threads
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.model import ModelFacts
@@ -24,8 +24,6 @@ from monitor.policy.routing import Ranking
 from monitor.refresh import Fetched
 from monitor.transport import with_httpx
 from monitor.transport.clients import put_guard
-from monitor.transport.course import TAG
-from monitor.transport.headers import lower_case
 
 
 class Client:
@@ -110,7 +108,7 @@ class Client:
         )
         if not stream:
             return self._ask(wish)
-        running = _Running(self, self._base.calls.chat(wish, self.fetch))
+        running = Running(self._base, self._http, self._base.calls.chat(wish, self.fetch))
         return Stream(running)
 
     def batch(
@@ -143,8 +141,29 @@ class Client:
         with telling(progress) as tell:
             return work_in_threads(run, self._ask, self._base.guard.clock, concurrency, tell)
 
+    def compare(
+        self,
+        prompt: Messages,
+        models: Sequence[str] | None = None,
+        *,
+        task: str | None = None,
+        system: str | None = None,
+        wait: float | None = None,
+        cache: float | str | None = None,
+        **parameters: Any,
+    ) -> Comparison:
+        """Ask several models the same, all at once, each alone: their answers, times, tokens and errors side by side.
+
+        Without `models`, the three best free ones for the `task`. What one of them fails at is told in its row.
+        """
+        chosen = models_to_compare(self._base, self.fetch, models, task)
+        wishes = wishes_of(self._base, prompt, chosen, system=system, wait=wait, cache=cache, parameters=parameters)
+        at = self._base.guard.clock.now()
+        rows = all_in_threads(wishes, self._ask)
+        return Comparison(question_of(prompt), at, tuple(compared(*row) for row in zip(chosen, rows, strict=True)))
+
     def _ask(self, wish: Wish) -> Answer:
-        running = _Running(self, self._base.calls.chat(wish, self.fetch))
+        running = Running(self._base, self._http, self._base.calls.chat(wish, self.fetch))
         while running.piece() is not None:
             pass
         return running.answered()
@@ -165,131 +184,3 @@ class Client:
         """A GET by this client's own way out; no quota is spent by it."""
         answer = self._http.get(url, headers=dict(headers))
         return Fetched(answer.status_code, answer.content)
-
-
-class _Running:
-    """A call under way: does what its core asks for."""
-
-    def __init__(self, client: Client, talk: Talk) -> None:
-        self._base = client._base
-        self._http = client._http
-        self._talk = talk
-        self._response: httpx.Response | None = None
-        self._chunks: Iterator[bytes] = iter(())
-        self.answer: Answer | None = None
-
-    def piece(self) -> str | None:
-        """The next piece of the answer's text; None at its end. Raises what the call raises."""
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            while True:
-                step = self._talk.send(result) if error is None else self._talk.throw(error)
-                if isinstance(step, str):
-                    return step
-                result, error = None, None
-                try:
-                    result = self._do(step)
-                except Exception as exc:  # noqa: BLE001 - thrown into the core, which raises it again
-                    error = exc
-        except StopIteration as stop:
-            self.answer = stop.value or self.answer
-            self.close()
-            return None
-        except BaseException:
-            self.close()
-            raise
-
-    def answered(self) -> Answer:
-        """The whole answer. Raises CallFailed when there is none, for it was closed early or failed."""
-        if self.answer is None:
-            raise failures.not_whole()
-        return self.answer
-
-    def close(self) -> None:
-        """End it, wherever it is."""
-        self._talk.close()
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None
-
-    def _do(self, effect: Effect) -> Any:
-        if isinstance(effect, Run):
-            return effect.work()
-        if isinstance(effect, Post):
-            return self._post(effect)
-        if isinstance(effect, Read):
-            return self._read()
-        self._base.guard.clock.sleep(effect.seconds)
-        return None
-
-    def _post(self, effect: Post) -> Reply | Lost:
-        self._hang_up()  # what an attempt before left unread
-        request = self._http.build_request(
-            "POST", self._base.url, content=effect.body, headers=self._base.headers(), extensions={TAG: effect.tag}
-        )
-        try:
-            response = self._http.send(request, stream=True)
-        except httpx.RequestError as exc:
-            return Lost(not never_sent(exc), f"{type(exc).__name__}: {exc}")
-        headers = lower_case(response.headers.raw)
-        if effect.stream and is_stream(response):
-            self._response, self._chunks = response, response.iter_bytes()
-            return Reply(response.status_code, headers, None)
-        try:
-            return Reply(response.status_code, headers, response.read())
-        except httpx.RequestError as exc:
-            return Lost(True, f"{type(exc).__name__}: {exc}")
-        finally:
-            response.close()
-
-    def _read(self) -> bytes | Lost | None:
-        try:
-            return next(self._chunks, None)
-        except httpx.RequestError as exc:
-            return Lost(True, f"{type(exc).__name__}: {exc}")
-
-
-class Stream:
-    """An answer as it comes: iterate it for its pieces of text. Close it, or use `with`, to stop early.
-
-    `answer` is the whole answer, once the last piece was read. Closing early may still cost what the whole would have.
-    """
-
-    def __init__(self, running: _Running) -> None:
-        self._running = running
-        self._first = running.piece()  # raises here what goes wrong before the answer begins
-
-    def __repr__(self) -> str:
-        return f"<Stream, {'ended' if self._running.answer else 'under way'}>"
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        piece, self._first = self._first, None
-        if piece is None and self._running.answer is None:
-            piece = self._running.piece()
-        if piece is None:
-            raise StopIteration
-        return piece
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._running.close()
-
-    @property
-    def answer(self) -> Answer:
-        """The whole answer; reads what is left of it."""
-        for _ in self:
-            pass
-        return self._running.answered()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
@@ -57,3 +57,19 @@ async def _work(run: BatchRun, ask: Ask, tell: Tell | None) -> None:
             await shielded(lambda item=item, answer=answer: run.answered(item, answer))  # type: ignore[misc]
         if tell is not None:
             tell(await shielded(run.progress))
+
+
+async def all_in_tasks(wishes: Sequence[Wish], ask: Ask) -> list[Answer | MonitorError]:
+    """Ask all of them at once; what each brought, in their order."""
+    found: dict[int, Answer | MonitorError] = {}
+
+    async def one(place: int, wish: Wish) -> None:
+        try:
+            found[place] = await ask(wish)
+        except MonitorError as exc:
+            found[place] = exc
+
+    async with anyio.create_task_group() as group:
+        for place, wish in enumerate(wishes):
+            group.start_soon(one, place, wish)
+    return [found[place] for place in range(len(wishes))]

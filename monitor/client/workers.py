@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from monitor.client.answers import Answer
 from monitor.client.batches import Tell
@@ -49,6 +50,19 @@ def work_in_threads(run: BatchRun, ask: Ask, clock: Clock, concurrency: int, tel
     if tell is not None:
         tell(run.progress())
     return run.with_plan(found)
+
+
+def all_in_threads(wishes: Sequence[Wish], ask: Ask) -> list[Answer | MonitorError]:
+    """Ask all of them at once; what each brought, in their order."""
+
+    def one(wish: Wish) -> Answer | MonitorError:
+        try:
+            return ask(wish)
+        except MonitorError as exc:
+            return exc
+
+    with ThreadPoolExecutor(max(1, len(wishes)), thread_name_prefix="openrouter-monitor-compare") as pool:
+        return list(pool.map(one, wishes))
 
 
 def _work(run: BatchRun, ask: Ask, clock: Clock, changed: threading.Event) -> None:
