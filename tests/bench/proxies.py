@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import statistics
@@ -36,13 +37,28 @@ BATCH = 500
 PLENTY = 10**8
 
 
+class Ports(dict[str, int]):
+    """Where the upstream, nginx and the daemon answer; and the processes of the latter two."""
+
+    def __init__(self, **ports: int) -> None:
+        super().__init__(ports)
+        self.processes: dict[str, int] = {}
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that each process has used."""
+        used = {}
+        for name, process in self.processes.items():
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            used[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return used
+
+
 @contextlib.contextmanager
-def served(base_url: str, folder: Path) -> Iterator[dict[str, int]]:
-    """The ports that answer: of the upstream, of nginx, of the daemon."""
-    ports = {"bare": urlsplit(base_url).port or 80}
+def served(base_url: str, folder: Path) -> Iterator[Ports]:
+    ports = Ports(bare=urlsplit(base_url).port or 80)
     with contextlib.ExitStack() as stack:
         if shutil.which("nginx"):
-            ports["nginx"] = stack.enter_context(_nginx(ports["bare"], folder))
+            ports["nginx"], ports.processes["nginx"] = stack.enter_context(_nginx(ports["bare"], folder))
         daemon = stack.enter_context(
             DaemonProcess(
                 folder,
@@ -55,7 +71,7 @@ def served(base_url: str, folder: Path) -> Iterator[dict[str, int]]:
         )
         url = daemon.url()
         _until(lambda: fetch(f"{url}/-/ready"))
-        ports["proxy"] = urlsplit(url).port or 80
+        ports["proxy"], ports.processes["proxy"] = urlsplit(url).port or 80, daemon.process.pid
         yield ports
         memory = Path(f"/proc/{daemon.process.pid}/status").read_text()
         peak = next(line.split()[1] for line in memory.splitlines() if line.startswith("VmHWM"))
@@ -63,7 +79,8 @@ def served(base_url: str, folder: Path) -> Iterator[dict[str, int]]:
 
 
 @contextlib.contextmanager
-def _nginx(upstream: int, folder: Path) -> Iterator[int]:
+def _nginx(upstream: int, folder: Path) -> Iterator[tuple[int, int]]:
+    """Its port, and the process that does the work."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     conf = folder / "nginx.conf"
@@ -72,7 +89,8 @@ def _nginx(upstream: int, folder: Path) -> Iterator[int]:
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             _until(lambda: socket.create_connection(("127.0.0.1", port)).close())
-            yield port
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            yield port, int(children.split()[0])
         finally:
             process.terminate()
 
@@ -115,7 +133,11 @@ def rate(base_url: str, folder: Path) -> Result:
         candidates = {
             f"{name}, {at_once} at once": _batch(port, at_once) for at_once in (16, 64) for name, port in ports.items()
         }
-        return interleaved(f"{BATCH} calls", candidates, rounds=8, calls=1)
+        before, rounds = ports.cpu(), 8
+        result = interleaved(f"{BATCH} calls", candidates, rounds=rounds, calls=1)
+        for name, used in ports.cpu().items():
+            print(f"  ({name}: {(used - before[name]) / (2 * (rounds + 1) * BATCH) * 1e6:.0f} µs of CPU a call)")
+        return result
 
 
 def _batch(port: int, at_once: int) -> Callable[[], object]:
