@@ -23,7 +23,7 @@ from tests.fakes.daemon import WAIT, DaemonProcess, fetch
 from tests.fakes.site import live_through, serving
 from tests.web.test_site import HOSTILE, at, hostile_store, shown
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.processes
 
 SIZES = sorted(HEIGHTS)
 PATHS = ("/", "/?window=7d&app=summariser", "/apps/notebook", "/models", "/calls/7")
