@@ -127,7 +127,7 @@ def test_apprise_brings_it_anywhere(caplog):
         assert body["message"].strip() == MESSAGE.text.strip()
         hook.answers = [500]
         refusal(way(apprise_urls=[f"json://127.0.0.1:{hook.port}/T0KEN-s3cr3t"]))
-    assert [record for record in caplog.records if record.name.startswith("apprise")] == []
+    assert "s3cr3t" not in caplog.text.casefold()
 
 
 def test_what_apprise_does_not_know_is_a_settings_error():

@@ -53,9 +53,9 @@ def test_recordings_are_looked_for_beside_the_folder_and_the_project(tmp_path, m
     """Never at an address of one machine."""
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path / "a")
-    assert places() == (tmp_path / "shared" / "data" / "traces", SHARED)
+    assert places() == (tmp_path / "shared" / "data" / "traces", SHARED.resolve())
     monkeypatch.chdir(Path(__file__).parents[2])
-    assert places() == (SHARED,)
+    assert places() == (SHARED.resolve(),)
 
 
 @pytest.mark.parametrize(

@@ -191,8 +191,7 @@ def test_one_process_at_a_time(world):
 
     def held_by(pid: object, host: str = me) -> None:
         with store.transaction() as tx:
-            tx.end_lease("batch:b", f"{me}:{os.getpid()}:0", "", 0)
-            assert tx.take_lease("batch:b", f"{host}:{pid}:0", NOON + 900, NOON + 901)
+            assert tx.take_lease("batch:b", f"{host}:{pid}:another", NOON + 900, NOON)
 
     held_by(os.getpid())
     with pytest.raises(MonitorError, match=f"process {os.getpid()} of"):
