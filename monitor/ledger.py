@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from monitor import bookings
 from monitor.bookings import Hold
-from monitor.clock import Clock, day_of
+from monitor.clock import Clock, age_of, day_of
 from monitor.config import Settings
 from monitor.errors import StoreError
 from monitor.model import BUDGET_REASONS, Action, Ending, Intent, KeyFacts, Mode, Outcome, Reason, Tier, Verdict
@@ -207,11 +207,17 @@ class Ledger:
     def note_key(self, facts: KeyFacts | None, *, asked_at: float, error: str | None = None) -> None:
         """Book what `/key` said, or why it said nothing. `asked_at`: epoch seconds when the request was sent.
 
-        Raises StoreUnreachable or StoreDamaged.
+        One that comes after a look that was sent later is dropped. Raises StoreUnreachable or StoreDamaged.
         """
-        self.store.transact(
-            lambda tx: bookings.note_key(tx, self.settings.account, facts, asked_at=asked_at, error=error)
-        )
+        account = self.settings.account
+
+        def note(tx: Transaction) -> None:
+            at = tx.account(account).key_at
+            overtaken = at is not None and asked_at < at and age_of(at, self.clock.now()) is not None
+            if not overtaken:
+                bookings.note_key(tx, account, facts, asked_at=asked_at, error=error)
+
+        self.store.transact(note)
 
     def write_left_over(self) -> int:
         """Write what could not be written before; returns how much of it still cannot. Never raises."""

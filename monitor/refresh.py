@@ -129,7 +129,10 @@ class Refresher:
 
     def _catalogue_at(self) -> float:
         with self.store.transaction() as tx:
-            catalogue = tx.catalogue()
+            return self._catalogue_seen(tx)
+
+    def _catalogue_seen(self, tx: Transaction) -> float:
+        catalogue = tx.catalogue()
         ours = catalogue is not None and catalogue.source == self.settings.base_url
         return self._believed(catalogue.fetched_at if ours and catalogue else None)
 
@@ -158,8 +161,11 @@ class Refresher:
             url = following
         else:
             raise PollError(f"the catalogue has more than {PAGE_LIMIT} pages")
+        source, watched = self.settings.base_url, self.settings.guard.models
         with self.store.transaction() as tx:
-            note_catalogue(tx, models, source=self.settings.base_url, at=asked_at, watched=self.settings.guard.models)
+            # Slower than its lease, an answer can come after one that was asked for later: that one stands.
+            if asked_at >= self._catalogue_seen(tx):
+                note_catalogue(tx, models, source=source, at=asked_at, watched=watched)
 
     def _fetch_key(self, fetch: Fetch, api_key: str) -> None:
         asked_at = self.clock.now()

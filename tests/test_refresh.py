@@ -183,6 +183,26 @@ def test_a_lease_from_the_future_is_none(book):
     assert len(upstream.asked) == 1
 
 
+@pytest.mark.parametrize("late", [FETCH_SECONDS, 86_400.0])
+def test_a_late_answer_does_not_replace_a_newer_one(book, clock, late):
+    """Slower than its lease, a fetch ends after another that began later: what that one told stands."""
+    newer = {MODELS: page(row(FREE, "0.000001"), row(FREE2)), f"{BASE}/key": figures(used=7)}
+    older = Upstream({MODELS: page(row(FREE)), f"{BASE}/key": figures(used=1)})
+
+    def while_another_looks(url: str, headers: Mapping[str, str]) -> Fetched:
+        clock.advance(late)
+        other = Refresher(book)
+        assert other.models(Upstream(newer), newer_than=clock.now() - 1)
+        assert other.key(Upstream(newer), KEY, newer_than=clock.now() - 1)
+        return older(url, headers)
+
+    assert Refresher(book).models(while_another_looks, newer_than=NOON - 60)
+    assert rows(book, "SELECT fetched_at, models FROM catalogue") == [(NOON + late, 2)]
+    assert book.reserve(ask(FREE)).verdict.reason is Reason.MODEL_NOT_FREE
+    assert Refresher(book).key(while_another_looks, KEY, newer_than=clock.now() + 1)
+    assert rows(book, "SELECT key_at, server_used FROM accounts") == [(NOON + 2 * late, 7)]
+
+
 # What goes wrong
 
 
