@@ -10,12 +10,12 @@ from collections.abc import Callable
 from tests.bench.server import MODEL, SPACED_HEADER
 
 
-def request(port: int, *, stream: bool = False, spaced: bool = False) -> bytes:
+def request(port: int, *, base: str = "/api/v1", stream: bool = False, spaced: bool = False) -> bytes:
     """A call as an SDK sends it."""
     messages = [{"role": "user", "content": "What is machine learning?"}]
     body = json.dumps({"model": MODEL, "messages": messages, "stream": stream}).encode()
     head = [
-        "POST /api/v1/chat/completions HTTP/1.1",
+        f"POST {base}/chat/completions HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
         "Content-Type: application/json",
         "Authorization: Bearer sk-or-v1-bench",

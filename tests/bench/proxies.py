@@ -1,5 +1,6 @@
 """What the proxy costs: the same calls to the upstream itself, through nginx as a plain reverse proxy where it is
-installed, and through the daemon, which judges and books each of them. In turns, in one run."""
+installed, and through the daemon, which judges and books each of them. In turns, in one run. LiteLLM's proxy is timed
+where its command is on the PATH (`pip install 'litellm[proxy]'`, in an environment of its own)."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 from tests.bench.load import ask, delays, request
 from tests.bench.measure import Result, interleaved
+from tests.bench.server import MODEL
 from tests.fakes.daemon import DaemonProcess, fetch
 
 NGINX = """
@@ -33,7 +35,19 @@ http {{
   }}
 }}
 """
+LITELLM = """
+model_list:
+  - model_name: {model}
+    litellm_params: {{model: "openai/{model}", api_base: "http://127.0.0.1:{upstream}/api/v1", api_key: sk-bench}}
+"""
+LITELLM_ENVIRONMENT = {
+    # It asks for these files at start, and for a master key, also where it only listens on loopback.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    "HF_HUB_OFFLINE": "1",
+}
 BATCH = 500
+FEW = 100
 PLENTY = 10**8
 
 
@@ -81,8 +95,7 @@ def served(base_url: str, folder: Path) -> Iterator[Ports]:
 @contextlib.contextmanager
 def _nginx(upstream: int, folder: Path) -> Iterator[tuple[int, int]]:
     """Its port, and the process that does the work."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = _free_port()
     conf = folder / "nginx.conf"
     conf.write_text(NGINX.format(folder=folder, upstream=upstream, port=port))
     command = ["nginx", "-e", "/dev/null", "-c", str(conf), "-p", str(folder)]
@@ -95,9 +108,30 @@ def _nginx(upstream: int, folder: Path) -> Iterator[tuple[int, int]]:
             process.terminate()
 
 
-def _until(attempt: Callable[[], object]) -> None:
+@contextlib.contextmanager
+def _litellm(upstream: int, folder: Path) -> Iterator[int]:
+    """Its port."""
+    port = _free_port()
+    conf = folder / "litellm.yaml"
+    conf.write_text(LITELLM.format(model=MODEL, upstream=upstream))
+    command = ["litellm", "--config", str(conf), "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, **LITELLM_ENVIRONMENT}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _until(lambda: socket.create_connection(("127.0.0.1", port)).close(), seconds=120)
+            yield port
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _until(attempt: Callable[[], object], *, seconds: int = 20) -> None:
     tick = threading.Event()
-    for _ in range(400):
+    for _ in range(seconds * 20):
         with contextlib.suppress(OSError):
             attempt()
             return
@@ -140,8 +174,18 @@ def rate(base_url: str, folder: Path) -> Result:
         return result
 
 
-def _batch(port: int, at_once: int) -> Callable[[], object]:
-    return lambda: asyncio.run(ask(port, at_once, BATCH, request(port)))
+def _batch(port: int, at_once: int, calls: int = BATCH, base: str = "/api/v1") -> Callable[[], object]:
+    return lambda: asyncio.run(ask(port, at_once, calls, request(port, base=base)))
+
+
+def litellm(base_url: str, folder: Path) -> Result:
+    """What fewer calls take, sixteen at once, beside LiteLLM's proxy with nothing switched on."""
+    with served(base_url, folder) as ports, contextlib.ExitStack() as stack:
+        candidates = {name: _batch(port, 16, FEW) for name, port in ports.items()}
+        if shutil.which("litellm"):
+            port = stack.enter_context(_litellm(ports["bare"], folder))
+            candidates["litellm"] = _batch(port, 16, FEW, "/v1")
+        return interleaved(f"{FEW} calls, 16 at once", candidates, rounds=8, calls=1)
 
 
 def streams(base_url: str, folder: Path) -> Result:
@@ -167,4 +211,4 @@ def streams(base_url: str, folder: Path) -> Result:
         )
 
 
-CASES = {"proxy": one, "proxy-rate": rate, "proxy-stream": streams}
+CASES = {"proxy": one, "proxy-rate": rate, "proxy-stream": streams, "proxy-litellm": litellm}
