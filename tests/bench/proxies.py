@@ -11,6 +11,7 @@ import shutil
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ def served(base_url: str, folder: Path) -> Iterator[Ports]:
     with contextlib.ExitStack() as stack:
         if shutil.which("nginx"):
             ports["nginx"], ports.processes["nginx"] = stack.enter_context(_nginx(ports["bare"], folder))
+        ports["forwarder"], ports.processes["forwarder"] = stack.enter_context(_forwarder(ports["bare"]))
         daemon = stack.enter_context(
             DaemonProcess(
                 folder,
@@ -106,6 +108,19 @@ def _nginx(upstream: int, folder: Path) -> Iterator[tuple[int, int]]:
             yield port, int(children.split()[0])
         finally:
             process.terminate()
+
+
+@contextlib.contextmanager
+def _forwarder(upstream: int) -> Iterator[tuple[int, int]]:
+    """Its port, and its process: what asyncio costs at the least."""
+    command = [sys.executable, "-m", "tests.bench.forwarder", str(upstream)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), process.pid
+        finally:
+            process.stdin.close()
 
 
 @contextlib.contextmanager
