@@ -3,7 +3,7 @@
 #   make test    sets up, then runs the whole test suite
 #   make check   lint, types, import floors; mutants of the alert rules, when they or their tests have changed
 #   make mutate  mutants of the alert rules, all of them
-#   make made    writes anew what is made by code: metrics' page, rules, dashboards, manifests
+#   make made    writes anew what is made by code: the pages of metrics and rules, rules, dashboards, manifests
 #   make bench   timings, as ratios
 #   make soak    long tests, not part of `make test`
 
@@ -49,6 +49,7 @@ $(VENV)/.mutated: alerts/rules.yml tests/alerting/mutation.py $(wildcard alerts/
 # Tests compare these files with the code.
 made: $(VENV)/.run
 	$(BIN)/python -m monitor.metrics > docs/metrics.md
+	$(BIN)/python -m monitor.alerting > docs/alert-rules.md
 	$(BIN)/openrouter-monitor alerts render --output alerts/rules.yml
 	$(BIN)/openrouter-monitor dashboards render --output dashboards
 	$(BIN)/python deploy/kubernetes/make.py

@@ -86,8 +86,7 @@ time() - (
 
 
 def _store(o: Options) -> tuple[Rule, ...]:
-    # Prometheus renames our label `job` to `exported_job`: the daemon's name in Prometheus has that place.
-    failed = o.of("openrouter_monitor_job_runs_total", f'exported_job=~"{CHORES}"', 'result="failure"')
+    failed = o.of("openrouter_monitor_job_runs_total", f'task=~"{CHORES}"', 'result="failure"')
     overflow = o.of("openrouter_monitor_label_overflow_total")
     return (
         Alert(

@@ -22,8 +22,6 @@ wrong in the rules at a time, and they must notice.
   {STAYS} (`keep_firing_for`), and Alertmanager keeps them to itself once `OpenRouterMonitorDown` fires. The price: what
   is really over is told {STAYS} late.
 * **Two daemons on one store** tell the same twice. No sum adds them up: every alert keeps `instance`.
-* Prometheus stores the label `job` of `openrouter_monitor_job_runs_total` as `exported_job`: `job` is the daemon's
-  name.
 * `OpenRouterConfigReloadFailed` and `OpenRouterNotificationsFailing` are about Prometheus and Alertmanager, which must
   be scraped as the jobs `prometheus` and `alertmanager`; the daemon reads its settings only when it starts.
 

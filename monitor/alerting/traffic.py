@@ -72,7 +72,7 @@ def _failing(o: Options) -> Alert:
 {o.of(FAILED + "1h")} > {most}
 and {o.of(FAILED + "5m")} > {most}
 and {arrived} >= {number(o.thresholds.error_floor)}""",
-        # Longer than the short window's own echo of one failure, and with few calls an hour this would never be met.
+        # Not 5m: one failure is in the short window for just that long, so with a few calls an hour it would never fire.
         lasts="2m",
         severity=Severity.WARNING,
         component=Component.TRAFFIC,

@@ -243,8 +243,8 @@ _MONITOR = (
     Family("openrouter_monitor_poll_duration_seconds", Type.HISTOGRAM, "seconds", "Time that a poll took.",
            ("poller",), len(POLLERS), Source.DAEMON, "every poller that runs", POLL_BOUNDS),
     counter("openrouter_monitor_job_runs_total", "runs", "Runs of the daemon's jobs, polls among them whether they had"
-             " to ask or not.", "job", "result", bound=len(JOBS) * len(RUNS), source=Source.DAEMON,
-             zeros="every job and result"),
+             " to ask or not.", "task", "result", bound=len(JOBS) * len(RUNS), source=Source.DAEMON,
+             zeros="every task and result"),
     gauge("openrouter_monitor_poll_interval_seconds", "seconds", "Time between two polls, as set.", "poller",
            bound=len(POLLERS), source=Source.DAEMON),
     gauge("openrouter_monitor_poll_last_success_timestamp_seconds", "seconds since the epoch",

@@ -77,8 +77,7 @@ def names_only_what_exists(expr: str) -> None:
         else:
             family = BY_NAME[re.sub(r"_(bucket|count)$", "", selector.name)]
             assert (family.type is Type.HISTOGRAM) is (family.name != selector.name), selector.name
-            # Where the daemon says `job` too, Prometheus moves it aside.
-            job, labels = "openrouter-monitor", {"exported_job" if name == "job" else name for name in family.labels}
+            job, labels = "openrouter-monitor", set(family.labels)
         assert matchers.pop("job", None) == job, selector.name
         assert matchers.keys() <= labels, selector.name
 

@@ -271,7 +271,7 @@ def test_what_is_kept_stays_small(world):
 
 
 def test_its_figures_are_those_of_a_scrape(tmp_path, clock):
-    """The same samples, with the labels that Prometheus adds; a label of our own that is in its place is renamed."""
+    """The same samples, with the labels that Prometheus adds."""
     scene = Scene(tmp_path, clock)
     scene.call()
     from monitor.metrics.polls import Polls
@@ -286,8 +286,6 @@ def test_its_figures_are_those_of_a_scrape(tmp_path, clock):
         for labels, value in series.items():
             own = dict(labels)
             assert (own.pop("job"), own.pop("instance")) == ("openrouter-monitor", "host")
-            if "exported_job" in own:
-                own["job"] = own.pop("exported_job")
             assert scene.value(name, **own) == value
 
 

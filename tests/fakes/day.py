@@ -266,11 +266,8 @@ class Day:
         brought = 0
         for family in self.collector.collect():
             for sample in family.samples:
-                labels = dict(sample.labels)
-                if "job" in labels:
-                    labels["exported_job"] = labels.pop("job")
                 brought += 1
-                yield sample.name, labels, sample.value
+                yield sample.name, dict(sample.labels), sample.value
         age = self.clock.now() - self.started
         yield "up", {}, 1
         yield "scrape_samples_scraped", {}, brought

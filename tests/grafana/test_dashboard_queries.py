@@ -53,13 +53,12 @@ def family_of(series: str) -> Family | None:
 
 
 def labels_of(series: str) -> set[str]:
-    """The labels that Prometheus stores of a series: where the daemon says `job` too, its own is moved aside."""
+    """The labels that Prometheus stores of a series."""
     if series in OTHERS:
         return OTHERS[series] | ALWAYS
     family = family_of(series)
     assert family is not None, f"there is no metric {series}"
-    own = {"exported_job" if label == "job" else label for label in family.labels}
-    return own | ALWAYS | ({"le"} if series.endswith("_bucket") else set())
+    return set(family.labels) | ALWAYS | ({"le"} if series.endswith("_bucket") else set())
 
 
 def nodes(expr: Any) -> Iterator[Any]:

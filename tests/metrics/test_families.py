@@ -55,6 +55,12 @@ def full(tmp_path: Path, clock: FakeClock) -> Scene:
     return scene
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_no_label_is_one_of_prometheus_own(family: Family) -> None:
+    """Prometheus says `job` and `instance` of whom it scrapes, and would move ours aside as `exported_…`."""
+    assert not {"job", "instance"} & set(family.labels)
+
+
 def test_every_family_is_exposed_and_every_exposed_family_is_in_the_table(full: Scene) -> None:
     """Both ways, with the same type, help and labels."""
     exposed = {f"{m.name}_total" if m.type == "counter" else m.name: m for m in full.metrics()}

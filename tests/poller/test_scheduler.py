@@ -167,7 +167,7 @@ def test_how_a_run_ended_is_counted(result, told):
     sheet = Sheet()
     heard.fill(sheet)
     (family,) = [each for each in sheet.metrics() if each.name == "openrouter_monitor_job_runs"]
-    assert {"job": "key", "result": told} in [sample.labels for sample in family.samples if sample.value == 1]
+    assert {"task": "key", "result": told} in [sample.labels for sample in family.samples if sample.value == 1]
 
 
 def test_a_job_that_fails_may_want_to_run_sooner():

@@ -141,9 +141,8 @@ def _polls(t: Thresholds) -> tuple[Panel, ...]:
 
 
 def _alerts() -> tuple[Panel, ...]:
-    # The label `job` of the daemon's jobs is Prometheus' own name for the scrape, which moves ours aside.
     runs = "openrouter_monitor_job_runs_total"
-    bad = per_hour("exported_job", runs, 'result!="success"')
+    bad = per_hour("task", runs, 'result!="success"')
     return (
         table(
             "Alerts",
@@ -168,7 +167,7 @@ def _alerts() -> tuple[Panel, ...]:
             "Runs of jobs",
             "Runs an hour of what the daemon does at intervals. A poll that finds fresh figures need not ask.",
             "suffix: /h",
-            Query(per_hour("exported_job", runs), "{{exported_job}}"),
+            Query(per_hour("task", runs), "{{task}}"),
             width=6,
             look={"calcs": []},
         ),
@@ -176,7 +175,7 @@ def _alerts() -> tuple[Panel, ...]:
             "Jobs failed or missed",
             "Runs an hour; missed: the run before still went on. Nothing here is good.",
             "suffix: /h",
-            Query(bad, "{{exported_job}}"),
+            Query(bad, "{{task}}"),
             width=6,
             look={"calcs": [], "highest": 1},
         ),
