@@ -72,7 +72,7 @@ def _failing(o: Options) -> Alert:
 {o.of(FAILED + "1h")} > {most}
 and {o.of(FAILED + "5m")} > {most}
 and {arrived} >= {number(o.thresholds.error_floor)}""",
-        # Not 5m: one failure is in the short window for just that long, so with a few calls an hour it would never fire.
+        # Not 5m: the short window sees a failure for just that long, so with a few calls an hour it would never fire.
         lasts="2m",
         severity=Severity.WARNING,
         component=Component.TRAFFIC,
