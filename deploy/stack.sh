@@ -36,7 +36,9 @@ running() { # NAME: whether the process that was started under this name still r
     [ -s "$home/$1.pid" ] || return 1
     pid=$(cat "$home/$1.pid")
     kill -0 "$pid" 2>/dev/null || return 1
-    [ ! -r "/proc/$pid/environ" ] || tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "STACK_PART=$home/$1"
+    [ -d /proc/self ] || return 0
+    # It may end between two lines, which is no error to tell of.
+    { tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "STACK_PART=$home/$1"; } 2>/dev/null
 }
 
 start() { # NAME COMMAND...
