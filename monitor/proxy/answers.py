@@ -17,6 +17,7 @@ from aiohttp import web
 from monitor.proxy.passing import to_client
 from monitor.proxy.problems import SERVER
 from monitor.proxy.upstream import Reply
+from monitor.proxy.veil import Veil
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -24,9 +25,9 @@ _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 class Passed(web.StreamResponse):
     """The answer of `reply` to `request`. None of what writes it waits; the library itself writes nothing."""
 
-    def __init__(self, request: web.BaseRequest, reply: Reply) -> None:
+    def __init__(self, request: web.BaseRequest, reply: Reply, veil: Veil) -> None:
         super().__init__(status=reply.status)
-        self._request, self._reply = request, reply
+        self._request, self._reply, self._veil = request, reply, veil
         self._transport = request.transport
         modern = request.version >= (1, 1)
         self._has_body = request.method != "HEAD" and reply.status not in _BODILESS
@@ -99,7 +100,7 @@ class Passed(web.StreamResponse):
         elif version < (1, 1):
             lines.append(b"Connection: keep-alive")
         lines.append(b"\r\n")
-        return b"\r\n".join(lines)
+        return self._veil.over(b"\r\n".join(lines))
 
 
 class Flow:

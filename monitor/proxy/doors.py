@@ -17,7 +17,7 @@ from aiohttp import web
 
 from monitor.config import Settings
 from monitor.errors import ConfigError
-from monitor.proxy.connections import KEEP_ALIVE_SECONDS, Connections, allowed_files
+from monitor.proxy.connections import HEAD_SECONDS, KEEP_ALIVE_SECONDS, Connections, allowed_files
 from monitor.proxy.front import Proxy, is_ours
 
 BACKLOG = 1024
@@ -56,7 +56,10 @@ async def open_doors(
     proxy.flow_of = connections.flow_of
     _lead(runner.server, proxy, connections)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(connections, sock=listening, backlog=BACKLOG, ssl=tls)
+    patience = None if tls is None else HEAD_SECONDS
+    server = await loop.create_server(
+        connections, sock=listening, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=patience
+    )
     ending.callback(server.close)
     until_the_end(ending, connections.watch())
     return connections

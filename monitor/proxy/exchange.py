@@ -18,6 +18,7 @@ from monitor.proxy.desk import Desk
 from monitor.proxy.problems import SERVER, Problem, Turned
 from monitor.proxy.turns import Turn, Turns
 from monitor.proxy.upstream import Pairs, Reply, Silent, Unreachable, Upstream, UpstreamError
+from monitor.proxy.veil import Veil
 from monitor.proxy.wire import Taker
 from monitor.redact import redact
 from monitor.refresh import Fetch
@@ -65,11 +66,12 @@ class Exchange:
         headers: Pairs,
         body: bytes,
         flow: Flow | None,
+        veil: Veil,
     ) -> None:
         """`request` is the caller's; `url`, `headers` and `body` are what goes to the upstream."""
         self._means, self._guard, self._request = means, guard, request
         self._url, self._headers, self._body = url, headers, body
-        self._flow = flow
+        self._flow, self._veil = flow, veil
         self._reply: Reply | None = None
         self._turn: Turn | None = None
         self._deadline = guard.clock.monotonic() + guard.settings.guard.wait
@@ -101,7 +103,7 @@ class Exchange:
         seen = Request(self._request.method, self._url, lower_case(self._headers), lambda: self._body)
         means = self._means
         course = self._guard.course(seen, Shell(means.fetch, _never_sent, self._in_background))
-        step = await self._first(course)
+        step = await self._first(course, is_packed="content-encoding" in seen.headers)
         while not isinstance(step, _Done):
             try:
                 result = await self._do(step)
@@ -111,9 +113,9 @@ class Exchange:
                 step = _advance(course.send, result)
         return step.outcome
 
-    async def _first(self, course: Course) -> Effect | _Done:
-        """The first step, which reads the body."""
-        if len(self._body) <= SLOW_TO_JUDGE:
+    async def _first(self, course: Course, *, is_packed: bool) -> Effect | _Done:
+        """The first step, which reads the body. What is compressed may be a thousand times larger than it looks."""
+        if len(self._body) <= SLOW_TO_JUDGE and not is_packed:
             return _advance(course.send, None)
         thread = asyncio.get_running_loop().run_in_executor(self._means.threads, _advance, course.send, None)
         try:
@@ -183,14 +185,17 @@ class Exchange:
     # ---- the answer ----
 
     async def _hand_on(self, reply: Reply, watch: Watch | None) -> web.StreamResponse:
-        answer = Passed(self._request, reply)
+        answer = Passed(self._request, reply, self._veil)
         if reply.length is not None and reply.length <= WHOLE:
             return await self._whole(reply, watch, answer)
         try:
             with joined(self._flow, reply):
                 answer.begin()
                 self._tick()
-                await reply.take(answer.take if watch is None else _watched(watch, answer))
+                taker = answer.take if watch is None else _watched(watch, answer)
+                await reply.take(self._veil.before(taker))
+                if rest := self._veil.rest():
+                    taker(rest)
             if watch is not None:
                 watch.settle()
             answer.end()
@@ -211,7 +216,7 @@ class Exchange:
         """A short answer, in one write; half of it is none."""
         self._tick()
         try:
-            body = await reply.read()
+            body = self._veil.over(await reply.read())
         except UpstreamError as exc:
             if watch is not None:
                 watch.failed(exc)

@@ -27,8 +27,10 @@ from monitor.proxy.passing import to_upstream
 from monitor.proxy.problems import SERVER, Problem, Turned
 from monitor.proxy.turns import Turns
 from monitor.proxy.upstream import Pairs, Reply, Upstream, UpstreamError
+from monitor.proxy.veil import Veil
 from monitor.refresh import Fetch
 from monitor.transport.course import Guard
+from monitor.transport.headers import lower_case
 from monitor.transport.refusal import refusal
 
 ROOT = "/api/v1"
@@ -40,6 +42,7 @@ CUT_SECONDS = 10.0
 """How long calls that were cut off may take to be booked."""
 
 _LISTS = frozenset({"/models", "/models/user"})
+_METHODS = "GET, HEAD, POST"
 _UNPLAIN = re.compile(r"[\x00-\x20\x7f\\#]")
 
 _FAILED = Problem(500, "other", "That failed; the daemon's log says why.", closes=True)
@@ -105,7 +108,7 @@ class Proxy:
             self.figures.turned_away(exc.problem.why)
             return exc.problem.response(request.path)
         except Exception:
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", request.method, request.rel_url.raw_path)  # decoded, it may hold a line feed
             return _FAILED.response(request.path)
         finally:
             self.figures.in_flight -= 1
@@ -119,7 +122,7 @@ class Proxy:
             raise Turned(Problem(503, "stopping", "The daemon is stopping.", {"Retry-After": "5"}, closes=True))
         method, target = request.method, _target(request)
         if method not in ("GET", "HEAD", "POST"):
-            raise Turned(Problem(405, "method_unknown", f"{method} does not pass.", {"Allow": "GET, HEAD, POST"}, True))
+            raise Turned(Problem(405, "method_unknown", f"{method} does not pass.", {"Allow": _METHODS}, True))
         if not self._key:
             message = "The daemon has no API key: start it with OPENROUTER_API_KEY, or set api_key_file."
             raise Turned(Problem(401, "no_key", message, closes=True))
@@ -138,7 +141,7 @@ class Proxy:
 
     async def _judge(self, request: web.BaseRequest, app: str, target: str, url: str) -> web.StreamResponse:
         check_type(request, target.partition("?")[0])
-        headers = self._headers(request)
+        headers, veil = self._headers(request), Veil(self._key)
         if is_form_of_curl(request):
             headers = [pair for pair in headers if pair[0].lower() != b"content-type"]
             headers.append((b"Content-Type", b"application/json"))
@@ -147,7 +150,7 @@ class Proxy:
             return self._no_management()
         flow = self.flow_of(request.protocol)
         body = await read_body(request, self.settings.proxy.max_body_bytes)
-        return await Exchange(self._means, self._guard(app), request, url, headers, body, flow).run()
+        return await Exchange(self._means, self._guard(app), request, url, headers, body, flow, veil).run()
 
     def _guard(self, app: str) -> Guard:
         guard = self._guards.get(app)
@@ -169,9 +172,13 @@ class Proxy:
 
     async def _pass(self, request: web.BaseRequest, target: str, url: str) -> web.StreamResponse:
         """A GET, which passes as it is."""
+        headers = self._headers(request)
+        if classify(request.method, url, self.settings.base_url, lower_case(headers)).kind is not Kind.FREE:
+            # A header that overrides the method would make another request of it, and the key is the daemon's.
+            raise Turned(Problem(405, "method_unknown", "The method is overridden.", {"Allow": _METHODS}, True))
         reply: Reply | None = None
         try:
-            reply = await self._upstream.send(request.method, url, self._headers(request), None)
+            reply = await self._upstream.send(request.method, url, headers, None)
             is_list = request.method == "GET" and target.partition("?")[0][len(ROOT) :] in _LISTS
             if is_list and self.settings.proxy.models == "allowed" and reply.status == 200:
                 return await self._listed(reply)
@@ -184,18 +191,21 @@ class Proxy:
 
     async def _listed(self, reply: Reply) -> web.StreamResponse:
         loop, guard = asyncio.get_running_loop(), self.settings.guard
-        body, encoding = await reply.read(), reply.header(b"content-encoding")
+        body, encoding = Veil(self._key).over(await reply.read()), reply.header(b"content-encoding")
         listed = await loop.run_in_executor(self._threads, only_allowed, body, encoding, guard)
         if listed is None:
             raise Turned(Problem(502, "upstream_broken", "OpenRouter's list of models cannot be read."))
         return web.Response(body=listed, headers={"Content-Type": "application/json", "Server": SERVER})
 
     async def _hand_on(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        answer = Passed(request, reply)
+        veil = Veil(self._key)
+        answer = Passed(request, reply, veil)
         with joined(self.flow_of(request.protocol), reply):
             try:
                 answer.begin()
-                await reply.take(answer.take)
+                await reply.take(veil.before(answer.take))
+                if rest := veil.rest():
+                    answer.take(rest)
                 answer.end()
             except (UpstreamError, ConnectionError):
                 answer.break_off()

@@ -191,7 +191,7 @@ class Wire(asyncio.Protocol):
             self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_whole:
+        if not (self._is_whole or self._is_known):  # what comes after the body is passed to nobody
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
