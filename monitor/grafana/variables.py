@@ -39,6 +39,8 @@ class Annotation:
     title: str
     text: str
     color: str
+    shown: bool = True
+    """Whether they are shown before the viewer asks for them."""
 
 
 def variables(names: tuple[str, ...], choices: Choices) -> tuple[Variable, ...]:
@@ -59,15 +61,18 @@ def _values(family: str, label: str) -> str:
     return f'label_values({family}{{job=~"$job", instance=~"$instance"}}, {label})'
 
 
+def _begin(name: str, severity: str, color: str, *, shown: bool) -> Annotation:
+    """Where each begins: a mark over all of its time would cover the panels on just the days that one looks at."""
+    firing = f"{FIRING[:-1]}, {severity}}}"
+    return Annotation(
+        name, f"{firing} unless {firing} offset $__rate_interval", "{{alertname}}", "{{severity}}", color, shown
+    )
+
+
 _MARKS = {
-    "alerts": Annotation(
-        "Alerts that begin",
-        # Where each begins: a mark over all of its time would cover the panels on just the days that one looks at.
-        f"{FIRING} unless {FIRING} offset $__rate_interval",
-        "{{alertname}}",
-        "{{severity}}",
-        "red",
-    ),
+    "critical": _begin("Critical alerts that begin", 'severity="critical"', "red", shown=True),
+    # On a bad day there are so many that they hide what one wants to see.
+    "others": _begin("Other alerts that begin", 'severity!="critical"', "orange", shown=False),
     "restarts": Annotation(
         "Restarts of the daemon",
         f"changes({chosen('process_start_time_seconds')}[$__rate_interval]) > 0",
@@ -87,7 +92,7 @@ _MARKS = {
 
 def marks(names: tuple[str, ...]) -> tuple[Annotation, ...]:
     """Alerts and restarts, and those named."""
-    return tuple(_MARKS[name] for name in ("alerts", "restarts", *names))
+    return tuple(_MARKS[name] for name in ("critical", "others", "restarts", *names))
 
 
 def as_current(value: str | None) -> dict[str, Any]:

@@ -148,19 +148,19 @@ def _alerts() -> tuple[Panel, ...]:
             "Alerts",
             "Alerts of openrouter-monitor that fire or wait for their time to pass.",
             {"alertname": "Alert", "severity": "Severity", "alertstate": "State"},
-            Column("Series", f"sum by (alertname, severity, alertstate) ({ALERTS})", decimals=0, width=60),
-            width=8,
+            Column("Series", f"sum by (alertname, severity, alertstate) ({ALERTS})", decimals=0, width=70),
+            width=9,
             widths={"severity": 80, "alertstate": 65},
             nothing="No alert fires",
         ),
         stacked(
-            "Messages about alerts",
-            "Messages an hour that the daemon itself sent, or could not send, by how; each try counts. Those of"
-            " Alertmanager are not among them.",
+            "Messages sent",
+            "Messages about alerts an hour that the daemon itself sent, or could not send, by how; each try counts."
+            " Those of Alertmanager are not among them.",
             "suffix: /h",
             Query(per_hour("channel, result", "openrouter_monitor_notifications_total"), "{{channel}} {{result}}"),
-            width=4,
-            look={"calcs": ["max"], "highest": 1},
+            width=3,
+            look={"calcs": [], "highest": 1},
             nothing="No way of telling is set",
         ),
         stacked(
