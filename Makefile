@@ -5,6 +5,7 @@
 #   make mutate  mutants of the alert rules, all of them
 #   make made    writes anew what is made by code: the pages of metrics and rules, rules, dashboards, manifests
 #   make bench   timings, as ratios
+#   make clients SDKs of other languages and LiteLLM through the proxy; installs them, pinned, from the network
 #   make soak    long tests, not part of `make test`
 
 # The first that runs and is new enough: a version manager's shim may stand on the PATH for a Python that is not there.
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check mutate made format bench soak build clean
+.PHONY: help run test check mutate made format bench clients soak build clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -61,6 +62,9 @@ format: $(VENV)/.check
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
 
+clients: $(VENV)/.test .clients/.done
+	$(BIN)/python -m pytest -v tests/clients tests/proxy/test_proxy_clients.py tests/proxy/test_proxy_sdk.py
+
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest -m soak -s tests/soak
 
@@ -68,7 +72,7 @@ build: $(VENV)/.check
 	$(BIN)/python -m pip wheel --no-deps -w dist .
 
 clean:
-	rm -rf $(VENV) .openai2 dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .openai2 .clients dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Each set of packages is installed once, and again when pyproject.toml changes.
 $(VENV)/bin/python:
@@ -93,4 +97,13 @@ $(VENV)/.check: $(VENV)/.run pyproject.toml
 # The OpenAI SDK 2 beside 3: two major versions cannot share an environment, so one test imports it from here.
 .openai2/.done: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .openai2 --no-deps 'openai>=2.54,<3'
+	@touch $@
+
+# SDKs that are no packages of this project's environment: those of Node, and LiteLLM in one of its own.
+.clients/.done: $(VENV)/bin/python tests/clients/package.json tests/clients/requirements.txt
+	@command -v npm >/dev/null || { echo "npm is needed (on Debian: apt install npm)"; exit 1; }
+	mkdir -p .clients && cp tests/clients/package.json .clients/
+	cd .clients && npm install --silent --no-package-lock --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m venv .clients/venv
+	.clients/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 	@touch $@

@@ -141,6 +141,33 @@ def test_a_killed_daemon_forgets_nothing_that_left(tmp_path):
             assert daemon.end() == 0
 
 
+def test_a_second_daemon_on_the_same_address_says_so_and_touches_nothing(tmp_path):
+    """It ends with an error that names the address; the first goes on as if nothing had been."""
+    with Simulator() as sim, _daemon(tmp_path, sim) as first:
+        url = first.url()
+        same = {"STORE": tmp_path / "monitor.db", "BASE_URL": sim.base_url}
+        with DaemonProcess(tmp_path, "--listen", url.removeprefix("http://"), **same) as second:
+            assert second.process.wait(WAIT) == 1
+            assert "cannot listen" in second.said()
+        assert requests.post(f"{url}/api/v1/chat/completions", json=chat(), timeout=60).status_code == 200
+        assert first.end() == 0
+    assert _rows(tmp_path) == [("default", "success")]
+
+
+def test_two_daemons_on_one_store_share_its_windows(tmp_path):
+    """Each on an address of its own: the one's call takes the other's slot, and each call is on record once."""
+    quota = {"QUOTA__PER_MINUTE": 1}
+    with Simulator() as sim, _daemon(tmp_path, sim, **quota) as one, _daemon(tmp_path, sim, **quota) as other:
+        here, there = one.url(), other.url()
+        told = [
+            requests.post(f"{url}/api/v1/chat/completions", json=chat(), timeout=60).status_code
+            for url in (here, there, here)
+        ]
+        assert told == [200, 429, 429]
+        assert (one.end(), other.end()) == (0, 0)
+    assert [outcome for _, outcome in _rows(tmp_path)] == ["success", "refused", "refused"]
+
+
 def test_it_serves_https_by_files(tmp_path):
     """With a certificate it speaks TLS, and says so."""
     cert, key = make_certificate(tmp_path, "IP:127.0.0.1")

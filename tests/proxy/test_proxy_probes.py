@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from upstream_kit import ANSWER, JSON, SSE, Reply, Upstream
 from wire_kit import Heard, ask, connect, get, hear, is_closed, post
 
+from monitor.config import Settings
 from monitor.proxy.veil import Veil
 from tests.fakes.proxy import ServedProxy
 
@@ -196,3 +198,71 @@ def test_an_answer_that_promises_more_than_it_has_is_cut(before):
     assert heard.all("content-length") == ["1000000"]
     assert len(heard.body) < 1_000_000
     assert [row["outcome"] for row in world.settled()] == ["network_error"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Type: appl",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 2",
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    ],
+    ids=["mid-header", "only an interim answer", "mid-status", "an upgrade that nobody asked for"],
+)
+def test_an_answer_that_ends_before_it_begins_is_a_clean_error(tmp_path, answer):
+    """The connection closes in the midst of its head: a 502, one network error in the books, and the quota is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, Upstream() as polls:
+        calls = World(polls, tmp_path / "monitor.db")  # type: ignore[arg-type]
+        with ServedProxy(calls.settings()) as proxy:
+            assert ask(proxy, post(BODY)).status == 200  # the catalogue is there
+
+            async def elsewhere() -> None:
+                proxy.proxy._upstream._port = listening.getsockname()[1]
+                while proxy.proxy._upstream._idle:
+                    proxy.proxy._upstream._idle.pop().close()
+
+            def serve() -> None:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+            proxy.do(elsewhere)
+            thread = threading.Thread(target=serve)
+            thread.start()
+            heard = ask(proxy, post(BODY))
+            thread.join()
+            assert (heard.status, heard.error()["metadata"]["reason"]) == (502, "upstream_broken")
+            assert [row["outcome"] for row in calls.settled(2)] == ["success", "network_error"]
+            assert calls.taken() == 2
+
+
+def test_interim_answers_and_trailers_of_the_upstream_stay_there(tmp_path):
+    """`103 Early Hints` and fields after the last chunk are not handed on; the answer between them is."""
+    raw = (
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\nTrailer: X-Late\r\n\r\n2\r\n{}\r\n0\r\nX-Late: 1\r\n\r\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        world = World(None, tmp_path / "monitor.db")  # type: ignore[arg-type]
+        port = listening.getsockname()[1]
+        settings = Settings.build(
+            {"store": str(world.path), "base_url": f"http://127.0.0.1:{port}/api/v1", "api_key": KEY}
+        )
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(raw)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with ServedProxy(settings) as proxy:
+            heard = ask(proxy, get("/api/v1/key"))
+        thread.join()
+    assert heard.raw.count(b"HTTP/1.1") == 1
+    assert (heard.status, heard.body) == (200, b"2\r\n{}\r\n0\r\n\r\n")
+    assert not heard.all("link")
+    assert b"x-late" not in heard.raw.lower()
