@@ -15,8 +15,8 @@ from aiohttp import web
 from monitor.metrics.proxied import Proxied
 from monitor.proxy.answers import Flow, Passed, joined
 from monitor.proxy.desk import Desk
-from monitor.proxy.problems import SERVER, Problem, Turned
-from monitor.proxy.turns import Turn, Turns
+from monitor.proxy.problems import SERVER, STOPPING, Problem, Turned
+from monitor.proxy.turns import Closed, Turn, Turns
 from monitor.proxy.upstream import Pairs, Reply, Silent, Unreachable, Upstream, UpstreamError
 from monitor.proxy.veil import Veil
 from monitor.proxy.wire import Taker
@@ -140,7 +140,10 @@ class Exchange:
         self._tick()
         patience = self._deadline - self._guard.clock.monotonic()
         turn, self._turn = self._turn, None
-        self._turn = await self._means.turns.wait(effect.model, self._guard.app, effect.seconds, patience, turn)
+        try:
+            self._turn = await self._means.turns.wait(effect.model, self._guard.app, effect.seconds, patience, turn)
+        except Closed:
+            raise Turned(STOPPING) from None
         self._since = self._guard.clock.monotonic()
         return None
 

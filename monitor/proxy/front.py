@@ -24,7 +24,7 @@ from monitor.proxy.desk import Desk
 from monitor.proxy.exchange import Exchange, Means, refused, turned
 from monitor.proxy.listing import only_allowed
 from monitor.proxy.passing import to_upstream
-from monitor.proxy.problems import SERVER, Problem, Turned
+from monitor.proxy.problems import SERVER, STOPPING, Problem, Turned
 from monitor.proxy.turns import Turns
 from monitor.proxy.upstream import Pairs, Reply, Upstream, UpstreamError
 from monitor.proxy.veil import Veil
@@ -81,8 +81,12 @@ class Proxy:
         self._key = b"" if key is None else key.encode("ascii")
 
     async def drain(self, seconds: float) -> None:
-        """Take no new requests; let those under way finish for so long, then cut them off, and have all booked."""
+        """Take no new requests; let those under way finish for so long, then cut them off, and have all booked.
+
+        Calls in line have sent nothing yet: they are told to come again, as new ones are.
+        """
         self._draining = True
+        self._means.turns.close()
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -119,7 +123,7 @@ class Proxy:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         app = self._callers.app_of(request)
         if self._draining:
-            raise Turned(Problem(503, "stopping", "The daemon is stopping.", {"Retry-After": "5"}, closes=True))
+            raise Turned(STOPPING)
         method, target = request.method, _target(request)
         if method not in ("GET", "HEAD", "POST"):
             raise Turned(Problem(405, "method_unknown", f"{method} does not pass.", {"Allow": _METHODS}, True))

@@ -48,6 +48,8 @@ class Problem:
         return response
 
 
+STOPPING = Problem(503, "stopping", "The daemon is stopping.", {"Retry-After": "5"}, closes=True)
+
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",

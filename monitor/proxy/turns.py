@@ -14,6 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+class Closed(Exception):
+    """There is no more waiting: the daemon ends."""
+
+
 @dataclass(slots=True, eq=False)
 class Turn:
     """The right to ask again. Say `over` once it is used: then the next is let out."""
@@ -83,6 +87,7 @@ class Turns:
     def __init__(self, priorities: Mapping[str, int]) -> None:
         self._priorities = dict(priorities)
         self.lines: dict[str, _Line] = {}
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Turns: {self.waiting} waiting>"
@@ -95,12 +100,22 @@ class Turns:
     def priority(self, app: str) -> int:
         return self._priorities.get(app, 0)
 
+    def close(self) -> None:
+        """Let nobody wait any more, now and from now on."""
+        self._closed = True
+        for line in self.lines.values():
+            for future in [each for queue in line.waiting.values() for each in queue]:
+                if not future.done():
+                    future.set_exception(Closed())
+
     async def wait(self, name: str, app: str, seconds: float, patience: float, turn: Turn | None) -> Turn | None:
         """Wait in the line `name` until it is `app`'s turn, at the earliest in `seconds`.
 
         None when `patience` seconds ended first: then this is the last time to ask. `turn` is the one just used in
-        vain: who had it stays at the head of the line.
+        vain: who had it stays at the head of the line. Raises Closed.
         """
+        if self._closed:
+            raise Closed
         loop = asyncio.get_running_loop()
         line = self.lines.get(name)
         if line is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import litellm
 
+litellm.disable_hf_tokenizer_download = True
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 
 

@@ -30,7 +30,9 @@ def _never_ends(path: str) -> dict[str, Any]:
 
 
 def _told(*command: object, folder: Path) -> dict[str, Any]:
-    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    # LiteLLM would fetch a list of prices and a tokenizer; nothing but the proxy is asked here.
+    alone = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, **alone, "NO_PROXY": "127.0.0.1"}
     run = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=120, cwd=folder, env=environment
     )

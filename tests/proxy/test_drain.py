@@ -61,7 +61,7 @@ def test_what_does_not_finish_is_cut_and_settled(serve, worlds):
 
 
 def test_calls_in_line_are_let_go_at_the_end(serve, world: World):
-    """Who waits for a slot is not waited for longer than the rest."""
+    """Who waits for a slot has sent nothing yet: a clean 503 at once, and no row, however long the rest may take."""
     proxy = serve(world, quota={"per_minute": 1}, guard={"wait": 600})
     assert ask(proxy, post()).status == 200
     with connect(proxy) as connection:
@@ -71,8 +71,11 @@ def test_calls_in_line_are_let_go_at_the_end(serve, world: World):
             return proxy.proxy._means.turns.waiting
 
         eventually(lambda: proxy.do(waiting) == 1)
-        proxy.do(lambda: proxy.proxy.drain(0.0))
+        proxy.do(lambda: proxy.proxy.drain(3600.0))
+        heard = hear(connection)
+        assert (heard.status, heard.error()["metadata"]["reason"], heard.all("retry-after")) == (503, "stopping", ["5"])
     assert [row["outcome"] for row in world.settled()] == ["success"]
+    assert world.sim.books.requests == 1
 
 
 # ---- the daemon as a process ----
