@@ -287,7 +287,8 @@ def test_an_unprivileged_process_names_what_it_may_not_write(tmp_path):
     code = (
         "import os, sys\n"
         "from monitor.store import SQLiteStore\nfrom monitor.errors import StoreUnreachable\n"
-        "import monitor.store.sqlite.schema, sqlite_utils.migrations\n"
+        # What is imported only when it is needed: it may lie where nobody else may read.
+        "import monitor.store.sqlite.schema, sqlite_utils.migrations, urllib.parse\n"
         "if os.geteuid() == 0:\n    os.setgid(65534); os.setuid(65534)\n"
         "for path in sys.argv[1:]:\n"
         "    try:\n"
