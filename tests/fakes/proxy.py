@@ -18,7 +18,7 @@ from monitor.fetching import LoopFetch, session
 from monitor.proxy.callers import Callers
 from monitor.proxy.connections import Connections
 from monitor.proxy.desk import Desk
-from monitor.proxy.doors import open_doors
+from monitor.proxy.doors import certificate, open_doors
 from monitor.proxy.front import Proxy
 from monitor.proxy.upstream import Upstream
 from monitor.store import open_store
@@ -36,6 +36,7 @@ class ServedProxy:
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, drain: float = 5.0) -> None:
         self.settings = settings
+        self._tls = certificate(settings)
         self._clock = clock or SystemClock()
         self._drain = drain
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -92,7 +93,7 @@ class ServedProxy:
                 self.proxy = Proxy(settings, self._clock, self.desk, upstream, callers, fetch)
                 key = settings.key()
                 self.proxy.know_key(key.reveal() if key else None)
-                self.connections = await open_doors(ending, self.proxy, web.Application(), self._listening)
+                self.connections = await open_doors(ending, self.proxy, web.Application(), self._listening, self._tls)
                 ending.callback(fetch.stop)
                 ending.push_async_callback(self.proxy.drain, self._drain)
                 self._started.set_result(None)

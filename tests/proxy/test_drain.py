@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import requests
 from guard_kit import FREE, World, chat, eventually
-from wire_kit import ask, connect, get, hear, post
+from wire_kit import ask, connect, get, hear, is_closed, post
 
 from monitor.config import Settings
 from monitor.errors import ConfigError
+from monitor.proxy import doors
 from monitor.proxy.doors import certificate
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
@@ -185,6 +186,19 @@ def test_it_serves_https_by_files(tmp_path):
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{url.replace('https', 'http')}/-/healthy", timeout=60)
         assert daemon.end() == 0
+
+
+def test_a_handshake_that_never_comes_is_cut_off(serve, world: World, tmp_path, monkeypatch):
+    """Before a TLS connection stands nothing else counts it, so it has the time of a head, and no more."""
+    monkeypatch.setattr(doors, "HEAD_SECONDS", 0.05)
+    cert, key = make_certificate(tmp_path, "IP:127.0.0.1")
+    proxy = serve(world, proxy={"tls_cert": str(cert), "tls_key": str(key)})
+    with connect(proxy) as silent, connect(proxy) as half:
+        half.sendall(b"\x16\x03\x01\x02\x00\x01")
+        for waiting in (silent, half):
+            waiting.settimeout(20)  # by itself the library would wait for a minute
+        assert is_closed(silent)
+        assert is_closed(half)
 
 
 @pytest.mark.parametrize("files", [{"tls_cert": "/nowhere.pem"}, {"tls_key": "/nowhere.pem"}, {"tls_cert": __file__}])
