@@ -91,13 +91,13 @@ class AppSettings(Section):
 
 @dataclass(frozen=True)
 class ClientSettings(Section):
-    """The friendly client: `attempts` a call at most, `retry_share` retries an hour for each call of it.
+    """The friendly client: `attempts` a call at most, `retry_share` retries an hour for each call of it, and fifteen.
 
     `wait` is how long (seconds) a call may wait for its turn and between attempts; `cache_bytes` bounds kept answers.
     """
 
     section = "client"
-    attempts: int = setting(4, parse.integer(minimum=1, maximum=20))
+    attempts: int = setting(5, parse.integer(minimum=1, maximum=20))
     retry_share: float = setting(0.5, parse.number(minimum=0, maximum=10))
     wait: float = setting(120.0, parse.number(minimum=0))
     cache_bytes: int = setting(64 * 1024 * 1024, parse.integer(minimum=0))

@@ -80,14 +80,14 @@ def test_a_request_that_is_wrong_is_not_repeated(worlds):
 
 
 def test_without_a_connection_it_backs_off_and_spends_nothing(world):
-    """Nothing left, so nothing was spent: it tries again after pauses, four times in all."""
+    """Nothing left, so nothing was spent: it tries again after pauses, five times in all."""
     client = world.client()
     client.models()
     world.sim.stop()
-    with pytest.raises(CallFailed, match="No answer after 4 attempts"):
+    with pytest.raises(CallFailed, match="No answer after 5 attempts"):
         client.chat(HELLO)
     assert world.clock.now() > NOON
-    assert [row["outcome"] for row in world.rows()] == ["network_error"] * 4
+    assert [row["outcome"] for row in world.rows()] == ["network_error"] * 5
     assert world.query("SELECT attempts FROM windows WHERE app = ''")[0]["attempts"] == 0
 
 
@@ -101,14 +101,14 @@ def test_a_lost_answer_of_a_paid_model_is_not_asked_for_again(worlds):
 
 
 def test_attempts_of_a_call_are_bounded(worlds):
-    """Four, unless set otherwise, each of another model."""
+    """Five, unless set otherwise, each of another model."""
     world = worlds(fault(BROKEN))
-    with pytest.raises(CallFailed, match="4 attempts are the most") as caught:
+    with pytest.raises(CallFailed, match="5 attempts are the most") as caught:
         world.client().chat(HELLO)
-    assert len({attempt.model for attempt in caught.value.attempts}) == 4
+    assert len({attempt.model for attempt in caught.value.attempts}) == 5
     with pytest.raises(CallFailed):
         world.client(client={"attempts": 1}).chat(HELLO)
-    assert world.sim.books.requests == 5
+    assert world.sim.books.requests == 6
 
 
 def test_retries_of_an_hour_are_bounded(worlds):

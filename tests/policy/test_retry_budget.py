@@ -14,15 +14,17 @@ from tests.fakes.builders import NOON
     ("calls", "retries", "share", "may"),
     [
         (0, 0, 0.5, True),
-        (1, ALWAYS - 1, 0.5, True),
-        (1, ALWAYS, 0.5, False),
-        (100, 49, 0.5, True),
-        (100, 50, 0.5, False),
+        (0, ALWAYS - 1, 0.5, True),
+        (0, ALWAYS, 0.5, False),
+        (2, ALWAYS, 0.5, True),
+        (2, ALWAYS + 1, 0.5, False),
+        (100, ALWAYS + 49, 0.5, True),
+        (100, ALWAYS + 50, 0.5, False),
         (100, ALWAYS, 0.0, False),
     ],
 )
 def test_a_share_of_the_calls_and_a_few_in_any_case(calls, retries, share, may):
-    """Half as many retries as calls, and ten an hour whatever was called."""
+    """Half as many retries as calls, and fifteen an hour besides."""
     assert may_retry(Hour(calls, retries), share=share) is may
 
 
