@@ -63,7 +63,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
 
 clients: $(VENV)/.test .clients/.done
-	$(BIN)/python -m pytest -v tests/clients tests/proxy/test_proxy_clients.py tests/proxy/test_proxy_sdk.py
+	$(BIN)/python -m pytest -v -m 'not soak' tests/clients tests/proxy/test_proxy_clients.py tests/proxy/test_proxy_sdk.py
 
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest -m soak -s tests/soak

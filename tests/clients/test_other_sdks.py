@@ -1,6 +1,6 @@
 """SDKs of other languages and LiteLLM, unpatched, through the proxy: a call, a tool, a stream, an abort, a refusal.
 
-`make clients` installs them, pinned, into `.clients` and runs these; without it they are skipped.
+Only `make clients` runs these: it installs them, pinned, into `.clients`, which takes minutes and the network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.fakes.proxy import ServedProxy
 HERE, INSTALLED = Path(__file__).parent, Path(__file__).parents[2] / ".clients"
 PYTHON = INSTALLED / "venv" / "bin" / "python"
 
-pytestmark = pytest.mark.sdk
+pytestmark = [pytest.mark.sdk, pytest.mark.clients]
 
 
 def _never_ends(path: str) -> dict[str, Any]:
@@ -48,9 +48,6 @@ def _check(world: World, app: str, endpoint: str) -> None:
     assert (world.sim.books.requests, world.taken(), world.sim.books.cost_usd) == (4, 4, 0)
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (INSTALLED / "node_modules").is_dir(), reason="`make clients` installs it"
-)
 @pytest.mark.parametrize(
     ("sdk", "error", "endpoint"),
     [
@@ -70,7 +67,6 @@ def test_sdks_of_node(serve, worlds, sdk, error, endpoint):
     _check(world, sdk, endpoint)
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason="`make clients` installs it")
 @pytest.mark.parametrize("route", ["openrouter", "openai"])
 def test_litellm_async(serve, worlds, route, tmp_path):
     """LiteLLM's asynchronous calls, by its own way to OpenRouter and by OpenAI's."""
