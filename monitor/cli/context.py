@@ -24,10 +24,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Invocation:
-    """One run of the command. `config` and `store` are the global options; `time` is for tests."""
+    """One run of the command. `config`, `store` and `env_file` are the global options; `time` is for tests."""
 
     config: str | None = None
     store: str | None = None
+    env_file: str | None = None
     time: Clock | None = None
     _settings: Settings | None = field(default=None, init=False, repr=False)
     _output: Output | None = field(default=None, init=False, repr=False)
@@ -41,7 +42,7 @@ class Invocation:
             flags = {} if self.store is None else {"store": os.path.abspath(os.path.expanduser(self.store))}
             if self.store is not None and "://" in self.store:
                 flags = {"store": self.store}
-            self._settings = Settings.load(self.config, flags=flags)
+            self._settings = Settings.load(self.config, flags=flags, env_file=self.env_file)
         return self._settings
 
     @property
@@ -128,6 +129,13 @@ def global_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_keep("store"),
             help="Store, instead of the one that the settings name.",
+        ),
+        click.Option(
+            ["--env-file"],
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep("env_file"),
+            help="Take the key and settings that this file sets, such as .env, for a part of the environment.",
         ),
         click.Option(
             ["--version"],

@@ -18,6 +18,8 @@ from monitor.redact import redact
 
 COMMANDS = {
     "serve": "Run the daemon: the guarding proxy, polls, metrics and status.",
+    "ask": "Ask a free model, the best for the task.",
+    "compare": "Ask several models the same, side by side.",
     "run": "Run a command with its SDKs pointed at the daemon's proxy.",
     "status": "How things stand: quota, apps, key, spend, catalogue.",
     "calls": "The log of calls, newest first.",

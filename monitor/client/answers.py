@@ -24,6 +24,16 @@ class Attempt:
     why: str = ""
     """Why it failed and what came of it, in words; "" for the one that answered."""
 
+    def as_json(self) -> dict[str, Any]:
+        """As `ask --json` tells it."""
+        return {
+            "model": self.model,
+            "outcome": self.outcome.value,
+            "status": self.status,
+            "seconds": self.seconds,
+            "why": self.why,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -56,6 +66,24 @@ class Answer:
 
     def _repr_markdown_(self) -> str:
         return self.text
+
+    def as_json(self) -> dict[str, Any]:
+        """As `ask --json` tells it."""
+        return {
+            "text": self.text,
+            "model": self.model,
+            "provider": self.provider,
+            "finish_reason": self.finish_reason,
+            "prompt_tokens": self.usage.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens,
+            "cost_usd": self.usage.cost_usd,
+            "seconds": self.seconds,
+            "first_token_seconds": self.first_token_seconds,
+            "call_id": self.call_id,
+            "cached": self.cached,
+            "why": list(self.why),
+            "attempts": [attempt.as_json() for attempt in self.attempts],
+        }
 
     @property
     def message(self) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ from monitor.cli.context import Invocation
 from monitor.cli.root import run
 from monitor.clock import FakeClock
 from monitor.model import Event, LimitKind, Reason
+from monitor.simulator.options import SimulatorOptions
+from monitor.simulator.server import Simulator
 from tests.cli.cli_kit import CANARY
 from tests.fakes.builders import FREE, FREE2, NOON, PAID, key_facts, ledger, refused_by, success, take
 from tests.fakes.builders import ask as an_ask
@@ -92,3 +94,21 @@ def store(path, clock: FakeClock, lived_in, monkeypatch) -> Path:
     shutil.copy(file, path)
     clock.set(now)
     return path
+
+
+@pytest.fixture
+def sims(path, clock, monkeypatch):
+    """Starts a simulated OpenRouter at the tests' time, which the settings point to."""
+    running = []
+
+    def start(*faults, time=clock, **options) -> Simulator:
+        sim = Simulator(SimulatorOptions(faults=faults, chunks=4, **options), clock=time)
+        running.append(sim)
+        sim.__enter__()
+        monkeypatch.setenv("OPENROUTER_MONITOR_BASE_URL", sim.base_url)
+        monkeypatch.setenv("OPENROUTER_API_KEY", CANARY)
+        return sim
+
+    yield start
+    for sim in running:
+        sim.__exit__(None, None, None)
