@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "Run the daemon: the guarding proxy, polls, metrics and status.",
     "ask": "Ask a free model, the best for the task.",
     "compare": "Ask several models the same, side by side.",
+    "batch": "Ask many questions, at the pace that the quota allows.",
     "run": "Run a command with its SDKs pointed at the daemon's proxy.",
     "status": "How things stand: quota, apps, key, spend, catalogue.",
     "calls": "The log of calls, newest first.",

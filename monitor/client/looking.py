@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from monitor import bookings
 from monitor.client.base import Base
@@ -38,6 +39,10 @@ class Quota:
     def supply(self) -> Supply:
         """The same as a batch plans by."""
         return Supply(self.app_left, self.day_limit, self.minute_limit)
+
+    def as_json(self) -> dict[str, Any]:
+        """As `batch --dry-run --json` tells it."""
+        return asdict(self)
 
 
 def models_of(base: Base, fetch: Fetch, *, free: bool, task: str | None) -> list[ModelFacts]:

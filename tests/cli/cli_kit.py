@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,26 @@ def command(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]
         env=dict(os.environ),
         **options,
     )
+
+
+def in_terminal(*arguments: str) -> tuple[int, str]:
+    """Run the command in a terminal; its exit code and all that stood there."""
+    main, other = pty.openpty()
+    try:
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "monitor", *arguments], stdin=other, stdout=other, stderr=other, env=environment
+        )
+        os.close(other)
+        said = b""
+        while True:
+            try:
+                more = os.read(main, 65536)
+            except OSError:  # how Linux tells that nobody has the other end any more
+                break
+            if not more:
+                break
+            said += more
+        return process.wait(60), said.decode().replace("\r\n", "\n")
+    finally:
+        os.close(main)

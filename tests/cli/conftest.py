@@ -16,7 +16,7 @@ from monitor.clock import FakeClock
 from monitor.model import Event, LimitKind, Reason
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
-from tests.cli.cli_kit import CANARY
+from tests.cli.cli_kit import CANARY, in_terminal
 from tests.fakes.builders import FREE, FREE2, NOON, PAID, key_facts, ledger, refused_by, success, take
 from tests.fakes.builders import ask as an_ask
 
@@ -112,3 +112,9 @@ def sims(path, clock, monkeypatch):
     yield start
     for sim in running:
         sim.__exit__(None, None, None)
+
+
+@pytest.fixture
+def on_terminal():
+    """Run the command in a terminal; its exit code and all that stood there."""
+    return in_terminal

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -155,31 +151,8 @@ def test_a_day_that_is_spent(cli, sims):
     assert sim.books.requests == 1
 
 
-def on_terminal(*arguments: str) -> tuple[int, str]:
-    """Run the command in a terminal; its exit code and all that stood there."""
-    main, other = pty.openpty()
-    try:
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "monitor", *arguments], stdin=other, stdout=other, stderr=other, env=environment
-        )
-        os.close(other)
-        said = b""
-        while True:
-            try:
-                more = os.read(main, 65536)
-            except OSError:  # how Linux tells that nobody has the other end any more
-                break
-            if not more:
-                break
-            said += more
-        return process.wait(60), said.decode().replace("\r\n", "\n")
-    finally:
-        os.close(main)
-
-
 @pytest.mark.processes
-def test_a_terminal_sees_it_come(sims):
+def test_a_terminal_sees_it_come(sims, on_terminal):
     """As a stream, with a line about the model below."""
     sim = sims(time=None)
     code, said = on_terminal("ask", "What is machine learning?")
@@ -191,7 +164,7 @@ def test_a_terminal_sees_it_come(sims):
 
 
 @pytest.mark.processes
-def test_a_stream_that_breaks_off_says_so(sims):
+def test_a_stream_that_breaks_off_says_so(sims, on_terminal):
     """What had come stays there; the error stands on a line of its own."""
     sims({"do": {"kind": "cut", "after_chunks": 2}}, time=None)
     code, said = on_terminal("ask", "hi")
