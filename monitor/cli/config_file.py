@@ -55,7 +55,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "client": {
         "attempts": "Attempts that the friendly client makes of one call at most.",
-        "retry_share": "Retries an hour that it may make, for each call of that hour; ten are always allowed.",
+        "retry_share": "Retries an hour that it may make, for each call of that hour, and fifteen besides.",
         "wait": "Seconds that a call of it may wait for its turn and between attempts.",
         "cache_bytes": "The size of all answers that it keeps to give them again.",
     },
