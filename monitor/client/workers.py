@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from monitor.client.answers import Answer
 from monitor.client.batches import Tell
@@ -53,16 +52,30 @@ def work_in_threads(run: BatchRun, ask: Ask, clock: Clock, concurrency: int, tel
 
 
 def all_in_threads(wishes: Sequence[Wish], ask: Ask) -> list[Answer | MonitorError]:
-    """Ask all of them at once; what each brought, in their order."""
+    """Ask all of them at once; what each brought, in their order. Ctrl-C does not wait for them."""
+    found: dict[int, Answer | BaseException] = {}
 
-    def one(wish: Wish) -> Answer | MonitorError:
+    def one(place: int, wish: Wish) -> None:
         try:
-            return ask(wish)
-        except MonitorError as exc:
-            return exc
+            found[place] = ask(wish)
+        except BaseException as exc:  # noqa: BLE001 - raised again below, in the thread that waits for it
+            found[place] = exc
 
-    with ThreadPoolExecutor(max(1, len(wishes)), thread_name_prefix="openrouter-monitor-compare") as pool:
-        return list(pool.map(one, wishes))
+    threads = [
+        threading.Thread(target=one, args=each, name="openrouter-monitor-compare", daemon=True)
+        for each in enumerate(wishes)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [_brought(found[place]) for place in range(len(wishes))]
+
+
+def _brought(result: Answer | BaseException) -> Answer | MonitorError:
+    if isinstance(result, BaseException) and not isinstance(result, MonitorError):
+        raise result
+    return result
 
 
 def _work(run: BatchRun, ask: Ask, clock: Clock, changed: threading.Event) -> None:

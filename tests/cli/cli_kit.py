@@ -6,6 +6,8 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,20 @@ def in_terminal(*arguments: str) -> tuple[int, str]:
         return process.wait(60), said.decode().replace("\r\n", "\n")
     finally:
         os.close(main)
+
+
+@contextmanager
+def started(*arguments: Any) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process of its own that is under way; it is ended if it is still there."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

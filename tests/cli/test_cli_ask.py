@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from monitor.cli.asking import told
-from tests.cli.cli_kit import CANARY, one_line
+from tests.cli.cli_kit import CANARY, one_line, started
 
 QWEN, CODER, PAID = "qwen/qwen3-235b-a22b:free", "qwen/qwen3-coder:free", "openai/gpt-5-mini"
 
@@ -178,3 +179,15 @@ def test_a_models_text_does_not_steer_the_terminal():
     text = "a\n\tb\x1b[31mc\r\x9bd\ud800"
     assert told(text, terminal=True) == "a\n\tb [31mc  d?"
     assert told(text, terminal=False) == f"{text[:-1]}?"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["ask", "compare"])
+def test_ctrl_c_ends_it_at_once(sims, name):
+    """While the models are silent: exit code 130, and not a word of Python's."""
+    sim = sims({"do": "hang"}, time=None)
+    with started(name, "hi") as process:
+        sim.books.wait_for(1 if name == "ask" else 3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")

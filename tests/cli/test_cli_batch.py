@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.cli_kit import command, one_line
+from tests.cli.cli_kit import command, one_line, started
 
 QWEN, PAID = "qwen/qwen3-235b-a22b:free", "openai/gpt-5-mini"
 
@@ -180,16 +177,10 @@ def test_ctrl_c_leaves_it_to_go_on(sims):
     sim = sims({"match": {"nth": 3}, "do": "hang"}, time=None)
     ask_file(4)
     arguments = ["batch", "questions.jsonl", "--out", "out.jsonl", "--concurrency", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "monitor", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-    )
-    sim.books.wait_for(3)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with started(*arguments) as process:
+        sim.books.wait_for(3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("Interrupted: 2 of 4 are answered, and in out.jsonl.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 
 import anyio
 import pytest
 from client_kit import BUSY, CODER, LLAMA, PAID, QWEN, fault
 
-from monitor import CallFailed, NotFree
+from monitor import AsyncClient, CallFailed, Client, NotFree
 from monitor.clock import SystemClock
 
 HELLO = "What is machine learning?"
@@ -89,3 +90,15 @@ def test_it_runs_on_trio(world):
                 assert "".join([piece async for piece in stream])
 
     anyio.run(main, backend="trio")
+
+
+def test_both_clients_take_the_same():
+    """Every public method of the one is one of the other, with the same parameters; only closing has another name."""
+
+    def surface(kind: type) -> dict[str, list[inspect.Parameter]]:
+        names = {name for name in vars(kind) if not name.startswith("_")} | {"__init__"}
+        found = {name: list(inspect.signature(getattr(kind, name)).parameters.values()) for name in names}
+        found["close"] = found.pop("aclose", found.get("close", []))
+        return found
+
+    assert surface(AsyncClient) == surface(Client)
