@@ -36,12 +36,16 @@ log = logging.getLogger("monitor.ledger")
 
 @dataclass(slots=True)
 class Ask:
-    """One attempt that wants to leave: who asks for what, and which try of which call it is."""
+    """One attempt that wants to leave: who asks for what, and which try of which call it is.
+
+    `storm` is the refusal of what has failed too often in a row, and takes the place of an admission or a delay.
+    """
 
     intent: Intent
     app: str
     call_id: str
     attempt: int = 1
+    storm: Verdict | None = None
 
 
 @dataclass(slots=True)
@@ -123,6 +127,8 @@ class Ledger:
             verdict = Verdict(Action.ADMIT)
         else:
             verdict = admit(ask.intent, books.balances, self.settings, ask.app)
+            if ask.storm is not None and verdict.action is not Action.REFUSE:
+                verdict = replace(ask.storm, tier=verdict.tier, estimate_usd=verdict.estimate_usd)
         admitted = verdict.action is Action.ADMIT
         if not admitted and patience is not None and self._worth_waiting(verdict, patience, books):
             return Decision(verdict, deferred=True, refresh_due=books.refresh_due)

@@ -309,6 +309,8 @@ class Verdict:
     resets_at: float | None = None
     limit: int | None = None
     remaining: int | None = None
+    what: str = ""
+    """What happened, for people, where the reason's own words would not say it."""
 
 
 @dataclass(frozen=True, slots=True)

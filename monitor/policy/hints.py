@@ -65,7 +65,7 @@ NOT_SENT = "Nothing was sent and nothing was spent."
 def message_for(verdict: Verdict) -> str:
     """One line: what happened and why, that it cost nothing, and what to do. SDKs show little else than this."""
     assert verdict.reason is not None
-    what = _WHAT[verdict.reason].format(model=verdict.model or "asked for")
+    what = verdict.what or _WHAT[verdict.reason].format(model=verdict.model or "asked for")
     why = f" ({verdict.detail})" if verdict.detail else ""
     when = f" It opens at {iso(verdict.resets_at)}." if verdict.resets_at is not None else ""
     return f"{what}{why}.{when} {NOT_SENT} {hint_for(verdict)}"

@@ -5,12 +5,15 @@ guard sees it as the same body that fails every time. The fourth try in a row is
 from the eighth on it is refused, for five minutes; then one try may leave, for the world may have changed. One success
 ends it all. Who sends a body often and gets answers is never slowed.
 
-Kept in the memory of one process, for a storm is one process's doing, and at no cost while nothing fails.
+Kept in the memory of one guard, for a storm is one program's doing, and at no cost while nothing fails. What never left
+for lack of a connection spent nothing, and is no failure here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from monitor.model import Action, Outcome, Reason, Verdict
 
 SLOWED_FROM = 3
 """Failures in a row that are nobody's fault: SDKs of good manners try three times."""
@@ -22,6 +25,9 @@ QUIET_SECONDS = 300.0
 
 MOST = 512
 """Bodies that are remembered."""
+
+FAILURES = frozenset({Outcome.RATE_LIMITED, Outcome.CLIENT_ERROR, Outcome.SERVER_ERROR, Outcome.NETWORK_ERROR})
+"""Ends of an attempt that count; who breaks off by itself is no storm."""
 
 
 @dataclass(slots=True)
@@ -56,12 +62,12 @@ class Storms:
         """What to do with a try of this body; None: let it go. `told`: retries of it that the client itself counts."""
         storm = self._by_body.get(body)
         if storm is not None and now - storm.last > QUIET_SECONDS:
-            del self._by_body[body]
+            self._by_body.pop(body, None)
             storm = None
-        # By its own count too: its tries may have come through another process.
-        failures = max(storm.failures if storm is not None else 0, told)
         if storm is None:
-            return _brake(failures, now)
+            # Its tries may have come through another process, or have met a closed door: slowed, and no more than that.
+            return _brake(min(told, REFUSED_FROM - 1), now)
+        failures = max(storm.failures, told)
         if now < storm.refused_until:
             storm.last = now
             return Brake(failures, until=storm.refused_until)
@@ -70,6 +76,13 @@ class Storms:
             storm.refused_until = now + QUIET_SECONDS
             return None
         return _brake(failures, now)
+
+    def ended(self, body: int, outcome: Outcome, now: float) -> None:
+        """A try of this body left, and ended so."""
+        if outcome in FAILURES:
+            self.failed(body, now)
+        elif outcome is Outcome.SUCCESS and self._by_body:
+            self.succeeded(body)
 
     def failed(self, body: int, now: float) -> None:
         """A try of this body left, and failed."""
@@ -89,17 +102,32 @@ class Storms:
         self._by_body.pop(body, None)
 
 
+def refused(brake: Brake, model: str | None, user_agent: str, now: float, monotonic: float) -> Verdict:
+    """The verdict on a try that is one too many; `now` is epoch seconds, `monotonic` the clock of `brake.until`."""
+    assert brake.until is not None
+    return Verdict(
+        Action.REFUSE,
+        reason=Reason.COOLDOWN,
+        model=model,
+        what="This very request keeps failing and is sent again and again",
+        detail=f"{brake.failures} times in a row",
+        hint=advice_for(user_agent),
+        resets_at=now + brake.until - monotonic,
+    )
+
+
 def advice_for(user_agent: str) -> str:
     """How to keep the client that names itself so from retrying without end."""
     agent = user_agent.lower()
     if "speakeasy" in agent or "openrouter" in agent:
         return (
             "By default this SDK sends a failed call again for an hour. Bound it: OpenRouter(retry_config=RetryConfig("
-            "'backoff', BackoffStrategy(500, 5000, 1.5, 20000), False))."
+            "'backoff', BackoffStrategy(500, 5000, 1.5, 20000), False)), both from openrouter.utils."
         )
     if "openai" in agent or "anthropic" in agent:
         name = "Anthropic" if "anthropic" in agent else "OpenAI"
-        return f"Bound its retries: {name}(max_retries=1), and no loop around it that tries for ever."
+        bound = "{ maxRetries: 1 }" if "/js" in agent else "max_retries=1"
+        return f"Bound its retries: {name}({bound}), and no loop around it that tries for ever."
     return "Bound your client's retries, and wait longer after each."
 
 

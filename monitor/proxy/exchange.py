@@ -22,7 +22,7 @@ from monitor.proxy.veil import Veil
 from monitor.proxy.wire import Taker
 from monitor.redact import redact
 from monitor.refresh import Fetch
-from monitor.transport.course import Course, Effect, Guard, Head, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import Course, Effect, Guard, Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import lower_case
 from monitor.transport.refusal import Answer
 from monitor.transport.watch import Watch
@@ -136,16 +136,22 @@ class Exchange:
             result = await self._means.desk.book(effect.within, effect.undo)
             self._means.figures.admission(self._guard.clock.monotonic() - begun)
             return result
-        assert isinstance(effect, Sleep)
+        assert isinstance(effect, (Sleep, Pause))
         self._tick()
-        patience = self._deadline - self._guard.clock.monotonic()
-        turn, self._turn = self._turn, None
         try:
-            self._turn = await self._means.turns.wait(effect.model, self._guard.app, effect.seconds, patience, turn)
+            await self._wait(effect)
         except Closed:
             raise Turned(STOPPING) from None
         self._since = self._guard.clock.monotonic()
         return None
+
+    async def _wait(self, effect: Sleep | Pause) -> None:
+        if isinstance(effect, Pause):
+            await self._means.turns.pause(effect.seconds)
+            return
+        patience = self._deadline - self._guard.clock.monotonic()
+        turn, self._turn = self._turn, None
+        self._turn = await self._means.turns.wait(effect.model, self._guard.app, effect.seconds, patience, turn)
 
     async def _send(self, body: bytes | None) -> Head:
         self._tick()

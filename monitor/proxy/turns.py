@@ -87,6 +87,7 @@ class Turns:
     def __init__(self, priorities: Mapping[str, int]) -> None:
         self._priorities = dict(priorities)
         self.lines: dict[str, _Line] = {}
+        self._pausing: set[asyncio.Future[Turn | None]] = set()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -103,10 +104,24 @@ class Turns:
     def close(self) -> None:
         """Let nobody wait any more, now and from now on."""
         self._closed = True
-        for line in self.lines.values():
-            for future in [each for queue in line.waiting.values() for each in queue]:
-                if not future.done():
-                    future.set_exception(Closed())
+        in_line = [each for line in self.lines.values() for queue in line.waiting.values() for each in queue]
+        for future in (*in_line, *self._pausing):
+            if not future.done():
+                future.set_exception(Closed())
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long in no line, and hold up nobody. Raises Closed."""
+        if self._closed:
+            raise Closed
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Turn | None] = loop.create_future()
+        self._pausing.add(future)
+        timer = loop.call_later(seconds, _give_up, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+            self._pausing.discard(future)
 
     async def wait(self, name: str, app: str, seconds: float, patience: float, turn: Turn | None) -> Turn | None:
         """Wait in the line `name` until it is `app`'s turn, at the earliest in `seconds`.

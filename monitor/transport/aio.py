@@ -15,7 +15,7 @@ from anyio import from_thread, to_thread
 from monitor.config import Settings
 from monitor.errors import StoreUnreachable
 from monitor.refresh import Fetched
-from monitor.transport.course import Effect, Guard, Run, Send, Shell, Sleep
+from monitor.transport.course import Effect, Guard, Pause, Run, Send, Shell, Sleep
 from monitor.transport.sync import FETCH_TIMEOUT, as_seen, finish, head_of, never_sent_types, with_body
 from monitor.transport.watch import Watch
 
@@ -142,7 +142,7 @@ class AsyncShell:
                 with contextlib.suppress(StoreUnreachable):
                     return effect.at_once()
             return await shielded(effect.work, effect.undo)
-        assert isinstance(effect, Sleep)
+        assert isinstance(effect, (Sleep, Pause))
         return await anyio.sleep(effect.seconds)
 
     def _fetch(self, url: str, headers: Mapping[str, str]) -> Fetched:

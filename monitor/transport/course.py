@@ -1,8 +1,8 @@
 """One attempt, written once, without I/O: judge, reserve, send, watch the answer.
 
-`Guard.course` is a generator. It yields what it needs done (`Run` a blocking function, `Sleep`, `Send` a body) and gets
-the result back, so the sync shell, the async one and the requests adapter each are a loop of a few lines. It knows
-method, URL, headers, body, status and chunks, and nothing of any HTTP library.
+`Guard.course` is a generator. It yields what it needs done (`Run` a blocking function, `Sleep`, `Pause`, `Send` a body)
+and gets the result back, so the sync shell, the async one and the requests adapter each are a loop of a few lines. It
+knows method, URL, headers, body, status and chunks, and nothing of any HTTP library.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from monitor.openrouter.answer import AnswerReader
 from monitor.openrouter.endpoints import Kind, classify
 from monitor.openrouter.intent import read_intent
 from monitor.openrouter.max_price import add_max_price
+from monitor.policy.storm import SLOWED_FROM, Storms, refused
 from monitor.redact import redact
 from monitor.refresh import Fetch, Refresher
 from monitor.store import open_store
@@ -64,6 +65,13 @@ class Sleep:
 
     seconds: float
     model: str = ""
+
+
+@dataclass(slots=True)
+class Pause:
+    """Wait so many seconds, for nothing in particular: this one request is slowed, and nobody else."""
+
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -118,7 +126,7 @@ class Shell:
     background: Callable[[Callable[[], None]], None]
 
 
-Effect = Run | Sleep | Send
+Effect = Run | Sleep | Pause | Send
 Course = Generator[Effect, Any, "Answer | Watch | None"]
 """Returns an `Answer` made here, a `Watch` over the answer that was sent for, or None for what is not ours."""
 
@@ -147,6 +155,7 @@ class Guard:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
         self._calls: dict[int, str] = {}
+        self._storms = Storms()
         self._next_refresh = 0.0
 
     def __repr__(self) -> str:
@@ -182,6 +191,10 @@ class Guard:
             if target.unvouched:
                 intent = replace(intent, unvouched=target.unvouched)
         ask = Ask(intent, self.app, *self._call_of(request, body))
+        # Our own client's retries have a budget of their own.
+        again = None if request.tag is not None else hash(body)
+        if again is not None and (self._storms or ask.attempt > SLOWED_FROM):
+            yield from self._brake(ask, request, again)
         try:
             decision = yield from self._reserve(ask, request, shell.fetch)
         except StoreError as exc:
@@ -194,7 +207,22 @@ class Guard:
             self._refresh_soon(request, shell)
         if decision.hold is None:
             return refusal(decision.verdict, endpoint, self.clock.now())
-        return (yield from self._send(decision.hold, intent, body, shell))
+        return (yield from self._send(decision.hold, intent, body, shell, again))
+
+    def _brake(self, ask: Ask, request: Request, body: int) -> Generator[Effect, Any, None]:
+        """Slow down what fails again and again, or have it refused; outside of enforce mode nothing is slowed."""
+        mode, now = self.settings.guard.mode, self.clock.monotonic()
+        brake = self._storms.brake(body, now, ask.attempt - 1)
+        if brake is None or mode is Mode.OFF:
+            return
+        if brake.until is not None:
+            agent = request.headers.get("user-agent", "")
+            ask.storm = refused(brake, ask.intent.model, agent, self.clock.now(), now)
+        elif mode is Mode.ENFORCE:
+            yield Pause(brake.delay)
+
+    def _ended(self, body: int, outcome: Outcome) -> None:
+        self._storms.ended(body, outcome, self.clock.monotonic())
 
     def _reserve(self, ask: Ask, request: Request, fetch: Fetch) -> Generator[Effect, Any, Decision]:
         """Reserve, with patience: fetch what is missing once, and queue for a slot while `guard.wait` allows."""
@@ -223,7 +251,10 @@ class Guard:
         if decision.hold is not None:
             self.ledger.release(decision.hold, Ending(Outcome.CANCELLED, error="given up before it was sent"))
 
-    def _send(self, hold: Hold, intent: Intent, body: bytes, shell: Shell) -> Generator[Effect, Any, Watch]:
+    def _send(
+        self, hold: Hold, intent: Intent, body: bytes, shell: Shell, again: int | None
+    ) -> Generator[Effect, Any, Watch]:
+        """`again`: what the same body would be known by if it came once more; None: nobody minds."""
         guard = self.settings.guard
         if guard.log_bodies:
             yield Run(lambda: self.ledger.keep_request(hold, body))
@@ -240,10 +271,13 @@ class Guard:
             if shell.never_sent(exc):
                 yield Run(lambda: self.ledger.release(hold, ending))
             else:
+                if again is not None:
+                    self._ended(again, ending.outcome)
                 yield Run(lambda: self.ledger.settle(hold, ending))
             raise
         reader = AnswerReader(intent.endpoint, head.status, head.headers, keep_text=guard.log_bodies)
-        return Watch(self.ledger, hold, reader, started)
+        ended = None if again is None else partial(self._ended, again)
+        return Watch(self.ledger, hold, reader, started, ended)
 
     def _call_of(self, request: Request, body: bytes) -> tuple[str, int]:
         """The id of the call that this attempt belongs to, and the attempt's number.

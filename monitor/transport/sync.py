@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from monitor.config import Settings
 from monitor.refresh import Fetched
-from monitor.transport.course import TAG, CallTag, Effect, Guard, Head, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import TAG, CallTag, Effect, Guard, Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import lower_case, without_encoding
 from monitor.transport.refusal import Answer
 from monitor.transport.watch import Watch
@@ -112,7 +112,7 @@ class SyncShell:
     def _do(self, effect: Effect) -> Any:
         if isinstance(effect, Run):
             return effect.work()
-        assert isinstance(effect, Sleep)
+        assert isinstance(effect, (Sleep, Pause))
         self.guard.clock.sleep(effect.seconds)
         return None
 

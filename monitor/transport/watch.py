@@ -7,6 +7,7 @@ without a word. Whatever happens first settles, once.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.bookings import Hold
@@ -19,9 +20,18 @@ from monitor.redact import redact
 class Watch:
     """The end of one attempt, waited for. Methods that write are blocking: an async shell runs them in a thread."""
 
-    __slots__ = ("_clock", "_hold", "_ledger", "_reader", "_renew_at", "_started", "settled")
+    __slots__ = ("_clock", "_ended", "_hold", "_ledger", "_reader", "_renew_at", "_started", "settled")
 
-    def __init__(self, ledger: Ledger, hold: Hold, reader: AnswerReader, started: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        hold: Hold,
+        reader: AnswerReader,
+        started: float,
+        ended: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        """`ended` is told once how it ended, before that is written; it must not wait, nor raise."""
+        self._ended = ended
         self._ledger = ledger
         self._hold = hold
         self._reader = reader
@@ -75,6 +85,9 @@ class Watch:
 
     def _ending(self, complete: bool, broken: Outcome | None, error: str | None) -> Ending:
         ending = self._reader.ending(complete=complete, now=self._clock.now(), broken=broken)
+        if self._ended is not None:
+            told, self._ended = self._ended, None
+            told(ending.outcome)
         if error is None or ending.error is not None or ending.outcome is Outcome.SUCCESS:
             return ending
         return replace(ending, error=error)

@@ -16,7 +16,7 @@ from urllib3.util import Retry
 
 from monitor.openrouter.decoding import Undecodable, decoder
 from monitor.refresh import Fetched
-from monitor.transport.course import Guard, Head, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import Guard, Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import without_encoding
 from monitor.transport.refusal import REASON_HEADER, Answer
 from monitor.transport.sync import Background
@@ -76,7 +76,7 @@ class GuardAdapter(BaseAdapter):
                     elif isinstance(effect, Run):
                         result = effect.work()
                     else:
-                        assert isinstance(effect, Sleep)
+                        assert isinstance(effect, (Sleep, Pause))
                         self.guard.clock.sleep(effect.seconds)
                         result = None
                 except BaseException as exc:  # noqa: BLE001 - thrown into the course, which raises it again
