@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,13 @@ from monitor.clock import iso
 
 _NEAR_SECONDS = 12 * 3600
 _STEPS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that change the direction of a text, and halves of a pair, which are no text at all."""
+
+
+def harmless(text: str) -> str:
+    """A text without what would turn round, or hide, what stands beside it."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def span(seconds: float) -> str:

@@ -47,6 +47,6 @@ class Apprised:
                 title=message.subject, body=message.text, notify_type=kind, body_format=kinds.NotifyFormat.TEXT
             )
         except Exception as exc:  # noqa: BLE001 - plugins of many hands; the type alone is told
-            raise Undelivered(f"{self.place}: {type(exc).__name__}") from None
+            raise Undelivered(f"{self.place}: {type(exc).__name__}", alone=True) from None
         if not taken:
-            raise Undelivered(f"{self.place} did not take the message")
+            raise Undelivered(f"{self.place} did not take the message", alone=True)

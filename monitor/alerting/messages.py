@@ -11,6 +11,7 @@ from monitor.alerting.trial import TEST
 from monitor.clock import iso
 from monitor.policy.alert_states import AlertState, Phase, fingerprint
 from monitor.policy.notices import Bundle, Due, Why
+from monitor.words import harmless
 
 RECEIVER = "openrouter-monitor"
 SHOWN_AT_MOST = 20
@@ -90,22 +91,27 @@ def _word(each: Due) -> str:
 
 
 def _summary(state: AlertState) -> str:
-    return state.annotations.get("summary") or state.name
+    return _line(state.annotations.get("summary") or state.name)
+
+
+def _line(text: str) -> str:
+    """On one line: names of models and apps come from outside, and must not begin a line of their own, or a header."""
+    return harmless(" ".join(text.split()))
 
 
 def _paragraph(each: Due) -> str:
     state = each.state
-    about = ", ".join(f"{name} {value}" for name, value in state.labels.items() if name not in HIDDEN_LABELS)
+    about = ", ".join(f"{name} {_line(value)}" for name, value in state.labels.items() if name not in HIDDEN_LABELS)
     since = iso(state.fired_at or state.active_at)
     until = f", until {iso(state.resolved_at)}" if state.phase is Phase.RESOLVED and state.resolved_at else ""
     again = ", and still so" if each.why is Why.REPEAT else ""
     lines = [
         f"{_word(each).upper()}: {_summary(state)}",
-        state.annotations.get("description", ""),
+        _line(state.annotations.get("description", "")),
         f"{state.name}{f' ({about})' if about else ''}, since {since}{until}{again}",
     ]
     runbook = state.annotations.get("runbook_url")
-    return "\n".join(line for line in (*lines, f"What to do: {runbook}" if runbook else "") if line)
+    return "\n".join(line for line in (*lines, f"What to do: {_line(runbook)}" if runbook else "") if line)
 
 
 def _alert(state: AlertState, url: str) -> dict[str, Any]:

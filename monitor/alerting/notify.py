@@ -20,7 +20,7 @@ from monitor.config.sections import AlertSettings
 from monitor.errors import StoreError
 from monitor.metrics.polls import Polls
 from monitor.policy.alert_states import AlertState
-from monitor.policy.notices import Bundle, Health, Manners, Notice, begun, bundled, due, outlived
+from monitor.policy.notices import Bundle, Due, Health, Manners, Notice, begun, bundled, due, outlived
 from monitor.store import SQLiteStore
 
 FIRST_RETRY_SECONDS, RETRY_AT_MOST = 5.0, 900.0
@@ -76,6 +76,9 @@ class Courier:
         self._health = Health(way.place)
         self._retry: float | None = None
         self._retry_at = 0.0
+        self._aside: frozenset[str] = (
+            frozenset()
+        )  # what failed, maybe by its own fault: what is new need not wait for it
 
     def __repr__(self) -> str:
         return f"<Courier by {self.way!r}>"
@@ -86,7 +89,7 @@ class Courier:
             self._told.drop()
             self._retry = None
             return None
-        if self._retry is not None and (left := self._retry_at - self._clock.monotonic()) > 0:
+        if self._retry is not None and (left := self._retry_at - self._clock.monotonic()) > 0 and not self._news():
             return left
         try:
             notices, now = self._told.notices(), self._clock.now()
@@ -94,23 +97,59 @@ class Courier:
                 self._told.fresh = False
                 self._told.note(begun(dict(self._watch.states), now))
                 self._told.write(self._health)
-            for bundle, told in self._due(notices, now):
-                if not self._sent(bundle, now):
-                    return self._retry
-                self._told.note(told)
+            failed = self._bring(notices, now)
         except StoreError as exc:
             self._later(None)
             log.warning("messages by %s have to wait for the store: %s", self.way.name, exc)
             return self._retry
+        if failed is not None:
+            self._failed(failed, now)
+            if not failed.partly:
+                return self._retry
         self._retry = None
         mine = {occasion.key for occasion in self._occasions}
         gone = [key for key in outlived(dict(self._watch.states), notices) if key not in mine]
         self._told.note({}, gone)
         return None
 
-    def _due(self, notices: Mapping[str, Notice], now: float) -> Iterator[tuple[Bundle, dict[str, Notice]]]:
+    def _bring(self, notices: Mapping[str, Notice], now: float) -> Undelivered | None:
+        """Send what is due, and note it. The first that failed: others are still tried if it may be its own fault."""
+        first: Undelivered | None = None
+        sent, aside = False, set[str]()
+        for bundle, told in self._due(notices, now):
+            failed = self._try(bundle)
+            if failed is None or failed.partly:
+                self._told.note(told)
+                sent = True
+            if failed is None:
+                continue
+            aside |= told.keys()
+            if first is None or first.partly or failed.again_after is not None:
+                first = failed
+            if not failed.alone or failed.again_after is not None:
+                aside.clear()
+                break
+        self._aside = frozenset(aside)
+        if sent:
+            self._arrived(now, well=first is None)
+        return first
+
+    def _news(self) -> bool:
+        """Whether something is due besides what was set aside."""
+        if not self._aside:
+            return False
+        try:
+            found = self._due_alerts(self._told.notices(), self._clock.now())
+        except StoreError:
+            return False
+        return any(each.key not in self._aside for each in found)
+
+    def _due_alerts(self, notices: Mapping[str, Notice], now: float) -> list[Due]:
         quiet = self._quiet is not None and self._quiet.holds(now)
-        for bundle in bundled(due(dict(self._watch.states), notices, self._manners, now, quiet=quiet)):
+        return due(dict(self._watch.states), notices, self._manners, now, quiet=quiet)
+
+    def _due(self, notices: Mapping[str, Notice], now: float) -> Iterator[tuple[Bundle, dict[str, Notice]]]:
+        for bundle in bundled(self._due_alerts(notices, now)):
             yield bundle, {each.key: each.notice(now) for each in bundle.due}
         for occasion in self._occasions:
             at, known = occasion.at(now), notices.get(occasion.key)
@@ -120,18 +159,23 @@ class Courier:
             if bundle_ is not None:
                 yield bundle_, {occasion.key: Notice(int(at), False, now, day_of(at))}
 
-    def _sent(self, bundle: Bundle, now: float) -> bool:
+    def _try(self, bundle: Bundle) -> Undelivered | None:
+        """Why it did not arrive; None when it did."""
         try:
             self._send(Message(bundle, self._url))
         except Undelivered as exc:
             self._polls.notified(self.way.channel, ok=False)
-            self._failed(exc, now)
-            return False
+            return exc
         self._polls.notified(self.way.channel, ok=True)
+        return None
+
+    def _arrived(self, now: float, *, well: bool) -> None:
+        if not well:
+            self._fares(self._health._replace(sent_at=now))
+            return
         if self._health.failing_since is not None:
             log.info("messages by %s arrive again", self.way.name)
         self._fares(Health(self.way.place, now))
-        return True
 
     def _send(self, message: Message) -> None:
         try:
@@ -139,10 +183,11 @@ class Courier:
         except Undelivered:
             raise
         except Exception as exc:  # noqa: BLE001 - only its kind: what a library says may hold the address
-            raise Undelivered(f"{self.way.place}: {type(exc).__name__}") from None
+            raise Undelivered(f"{self.way.place}: {type(exc).__name__}", alone=True) from None
 
     def _failed(self, exc: Undelivered, now: float) -> None:
-        self._later(exc.again_after)
+        if not exc.partly:
+            self._later(exc.again_after)
         if self._health.error != str(exc):
             log.warning("messages by %s do not arrive: %s", self.way.name, exc)
         since = now if self._health.failing_since is None else self._health.failing_since

@@ -44,6 +44,8 @@ class Told:
         assert self._notices is not None
         self._notices.update(told)
         self._unwritten.update(told)
+        # One that was to be forgotten, while the store failed, and has been told of anew meanwhile, is not forgotten.
+        self._forgotten.difference_update(told)
         self._forgotten.update(forgotten)
         for key in self._forgotten:
             self._notices.pop(key, None)

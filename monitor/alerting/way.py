@@ -31,11 +31,17 @@ class Way(Protocol):
 
 
 class Undelivered(Exception):
-    """A message was not taken. The text holds no secret; `again_after` is how many seconds the server asked to wait."""
+    """A message was not taken. The text holds no secret; `again_after` is how many seconds the server asked to wait.
 
-    def __init__(self, text: str, again_after: float | None = None) -> None:
+    `alone`: it may be this message's own fault, so that others may well arrive. `partly`: some have it, and the rest
+    will not take it later either, so it is not to be sent again.
+    """
+
+    def __init__(
+        self, text: str, again_after: float | None = None, *, alone: bool = False, partly: bool = False
+    ) -> None:
         super().__init__(text)
-        self.again_after = again_after
+        self.again_after, self.alone, self.partly = again_after, alone or partly, partly
 
 
 def place_of(url: Secret) -> str:

@@ -28,20 +28,24 @@ class Webhook:
     def send(self, message: Message) -> None:
         """Raises Undelivered unless the answer is 2xx. No redirect is followed: the address is one host's secret."""
         try:
-            answer = httpx.post(
+            with httpx.stream(
+                "POST",
                 self._url.reveal(),
                 json=message.webhook(),
-                headers={"User-Agent": f"openrouter-monitor/{__version__}"},
+                headers={"User-Agent": f"openrouter-monitor/{__version__}", "Accept-Encoding": "identity"},
                 timeout=SECONDS,
                 follow_redirects=False,
                 trust_env=not is_loopback(self.place),
-            )
+            ) as answer:
+                # A body may have no end: of a failure what comes first is read, and of a success nothing.
+                said = b"" if answer.is_success else next(answer.iter_raw(), b"")
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             # What the library says may hold the address; its cause is an operating system's word, such as "refused".
             raise Undelivered(masked(f"{self.place}: {type(exc).__name__}: {exc}", self._url)) from None
         if not answer.is_success:
-            told = masked(answer.text[:500], self._url) if answer.text else ""
-            raise Undelivered(f"{self.place} answered {answer.status_code} {told[:120]}".rstrip(), _again_after(answer))
+            told = masked(said.decode("utf-8", "replace"), self._url)
+            text = f"{self.place} answered {answer.status_code} {told[:120]}".rstrip()
+            raise Undelivered(text, _again_after(answer), alone=True)
 
 
 def _again_after(answer: httpx.Response) -> float | None:

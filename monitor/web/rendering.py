@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -15,15 +14,11 @@ from monitor.clock import iso
 from monitor.version import __version__
 from monitor.views.stories import LIMIT_KINDS, failure_text
 from monitor.web import charts
-from monitor.words import ago, clock_time, count, dollars, lately, per_million, until, why
+from monitor.words import ago, clock_time, count, dollars, harmless, lately, per_million, until, why
 
 _FOLDER = Path(__file__).parent / "templates"
 _DOTS = (".", "..")
 """What a browser would take for a step in the path, quoted or not."""
-
-
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that change the direction of a text."""
 
 
 class Asset(NamedTuple):
@@ -82,10 +77,8 @@ class Rendering:
 
 
 def shown(value: object) -> object:
-    """A text without what would turn round, or hide, what stands beside it."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return _STEERING.sub("\N{REPLACEMENT CHARACTER}", value)
-    return value
+    """A text without what would steer others; anything else, and what the templates wrote, as it is."""
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def is_web_address(text: object) -> bool:

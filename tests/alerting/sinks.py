@@ -70,18 +70,29 @@ def webhook() -> Iterator[Hook]:
 
 
 class Post:
-    """A mail server. `mails` is what it took; `refuses` names commands that it answers with 5xx."""
+    """A mail server. `mails` is what it took; `refuses` names commands that it answers with 5xx.
+
+    `unknown` are addresses that it answers with another code.
+    """
 
     def __init__(self, port: int) -> None:
         self.url = f"smtp://127.0.0.1:{port}"
         self.port = port
         self.refuses: set[str] = set()
+        self.unknown: dict[str, int] = {}
         self.says = "no"
         self.logins: list[str] = []
         self.mails: queue.Queue[Any] = queue.Queue()
 
     def next(self) -> Any:
         return self.mails.get(timeout=WAIT)
+
+    def receives(self, rest: str, to: list[str]) -> str:
+        """The answer to RCPT; who is taken is put into `to`."""
+        code = self.unknown.get(rest.removeprefix("TO:<").rstrip(">"), 250)
+        if code == 250:
+            to.append(rest)
+        return f"{code} {'ok' if code == 250 else self.says}"
 
 
 @contextmanager
@@ -103,8 +114,7 @@ def mail_server() -> Iterator[Post]:
                     post.logins.append(rest)
                     self._say("235 in")
                 elif word == "RCPT":
-                    to.append(rest)
-                    self._say("250 ok")
+                    self._say(post.receives(rest, to))
                 elif word == "DATA":
                     self._say("354 go")
                     text = b""
