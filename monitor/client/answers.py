@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.model import Outcome, Usage
 from monitor.openrouter.usage import read_usage
-from monitor.openrouter.values import mapping, text
+from monitor.openrouter.values import letters, mapping, text
 
 _SHOWN = 60
 
@@ -130,6 +130,6 @@ def _first_choice(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _text_of(content: object) -> str:
     if isinstance(content, str):
-        return content
+        return letters(content)
     parts = content if isinstance(content, list) else []
-    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+    return letters("".join(str(part.get("text") or "") for part in parts if isinstance(part, dict)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.openrouter.sse import SSEParser
-from monitor.openrouter.values import loads, mapping
+from monitor.openrouter.values import letters, loads, mapping
 
 
 class Assembler:
@@ -16,6 +16,8 @@ class Assembler:
         self._events = SSEParser()
         self._head: dict[str, Any] = {}
         self._content: list[str] = []
+        self._half = ""
+        """Of a surrogate pair, whose other half is to come with the next piece: JavaScript may cut there."""
         self._reasoning: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
         self._finish: str | None = None
@@ -40,7 +42,7 @@ class Assembler:
         """The answer as a chat completion."""
         message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
         if self._reasoning:
-            message["reasoning"] = "".join(self._reasoning)
+            message["reasoning"] = letters("".join(self._reasoning))
         if self._calls:
             message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
         choices = [{"index": 0, "finish_reason": self._finish, "message": message}]
@@ -82,7 +84,12 @@ class Assembler:
         content = delta.get("content")
         if not isinstance(content, str) or not content:
             return ""
-        self._content.append(content)
+        content, self._half = self._half + content, ""
+        if "\ud800" <= content[-1] <= "\udbff":
+            content, self._half = content[:-1], content[-1]
+        content = letters(content)
+        if content:
+            self._content.append(content)
         self.begun = True
         return content
 

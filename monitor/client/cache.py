@@ -18,6 +18,7 @@ from monitor.client.effects import Effect, Run
 from monitor.client.wishes import Wish
 from monitor.errors import StoreError
 from monitor.model import Endpoint, Tier
+from monitor.openrouter.values import letters
 from monitor.store.protocol import OpenCall, Transaction
 from monitor.transport.course import Guard
 
@@ -87,11 +88,12 @@ class Cache:
 
     def _keep(self, wish: Wish, answer: Answer, pieces: Sequence[str]) -> None:
         now = self._clock.now()
-        content = json.dumps(
+        kept = json.dumps(
             {"raw": answer.raw, "asked": answer.attempts[-1].model, "pieces": list(pieces), "why": list(answer.why)},
             ensure_ascii=False,
             separators=(",", ":"),
         )
+        content = letters(kept)
         key, settings = key_of(wish, self._guard.settings.base_url), self._guard.settings.client
         until = now + (wish.cache or 0.0)
         try:

@@ -21,7 +21,7 @@ from monitor.client.choosing import Call, Chooser
 from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Sleep, Talk
 from monitor.client.wishes import Wish
 from monitor.errors import NotFree
-from monitor.model import Ending, Endpoint, LimitKind, Outcome
+from monitor.model import Ending, Endpoint, LimitKind, Outcome, Reason
 from monitor.openrouter.answer import AnswerReader
 from monitor.policy.picking import Pick
 from monitor.policy.retry import Next, RetryDecision, after
@@ -31,6 +31,9 @@ from monitor.transport.course import CallTag, Guard
 from monitor.transport.headers import without_encoding
 
 NO_CHOICE = "an answer without a choice in it"
+
+_OF_A_MODEL = frozenset({Reason.MODEL_UNKNOWN, Reason.MODEL_NOT_FREE, Reason.MODEL_DENIED, Reason.PAID_MODALITY})
+"""Refusals that another model may escape; what else is wrong with a request is wrong with all of them."""
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Calls:
     def _pause(self, call: Call, model: str, seconds: float) -> Sleep:
         """Wait, as far as the call's patience goes."""
         if seconds > call.deadline - self._clock.monotonic():
-            raise failures.out_of_patience(call.attempts, model, self._clock.now() + seconds)
+            raise failures.out_of_patience(call.attempts, model, self._clock.now() + seconds, alone=call.alone)
         return Sleep(max(0.0, seconds))
 
     def _attempt(self, call: Call, model: str) -> Generator[Effect | str, Any, Answer | None]:
@@ -165,7 +168,8 @@ class Calls:
             # Another client of the account ran into its limit meanwhile.
             call.cooling[model] = refusal.resets_at
             return
-        if isinstance(refusal, NotFree) and model != call.wish.model and others:
+        of_model = isinstance(refusal, NotFree) and refusal.reason in _OF_A_MODEL
+        if of_model and model != call.wish.model and others:
             # The catalogue changed between our look at it and the guard's.
             self.chooser.routes.forget()
             call.candidates = others
@@ -190,10 +194,14 @@ class Calls:
         call.attempts.append(Attempt(model, ending.outcome, ending.status, tried.seconds, _told(ending, decision)))
         if ending.limit is not None and ending.limit.kind is LimitKind.FREE_DAILY:
             raise failures.day_is_spent(ending.limit)
-        if decision.next is Next.STOP:
-            raise failures.gave_up(call.attempts, ending, decision.why)
+        if decision.never_again:
+            call.candidates = tuple(each for each in call.candidates if each != model)
+        alone = call.alone and decision.next is Next.OTHER_MODEL
+        if decision.next is Next.STOP or not call.candidates:
+            raise failures.gave_up(call.attempts, ending, decision.why, alone=alone)
         if len(call.attempts) >= self._attempts:
-            raise failures.gave_up(call.attempts, ending, f"{self._attempts} attempts are the most for one call")
+            most = f"{self._attempts} attempts are the most for one call"
+            raise failures.gave_up(call.attempts, ending, most, alone=alone)
         if decision.next is Next.OTHER_MODEL:
             call.tried.add(model)
             call.again_at = self._clock.now() + decision.wait

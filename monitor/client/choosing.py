@@ -17,7 +17,7 @@ from monitor.client.routes import Known, Routes, nobody, paid_fallback
 from monitor.client.wishes import Wish
 from monitor.errors import PollError
 from monitor.model import Ending
-from monitor.policy.circuit import CLOSED, Circuit, entered, failed, trouble_of
+from monitor.policy.circuit import CLOSED, Circuit, Trouble, entered, failed, trouble_of
 from monitor.policy.picking import Pick, pick
 from monitor.policy.retry_budget import SPANS, Hour, may_retry, span_of
 from monitor.refresh import Fetch
@@ -48,6 +48,11 @@ class Call:
     troubled: bool = False
     """The model that is being asked has failed lately: should it answer, that is to be noted."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether the app named one model, and no other may answer."""
+        return self.wish.model is not None and self.wish.fallbacks == ()
+
 
 class Chooser:
     """Chooses models for the calls of one guard."""
@@ -58,6 +63,8 @@ class Chooser:
         self._store = guard.ledger.store
         self._clock = guard.clock
         self._account = guard.settings.account
+        self._gone: dict[str, float] = {}
+        """Models that nobody served when this client asked, and until when (epoch seconds) they are left alone."""
 
     def known(self, fetch: Fetch) -> Known:
         """The free models of the catalogue, fetched if need be. Raises PollError and StoreError."""
@@ -76,7 +83,10 @@ class Chooser:
         if chosen is None:
             self._fetch_catalogue(fetch)
             chosen = self._store.transact(self._choose, call)
-        return _there(chosen)
+        chosen = _there(chosen)
+        if chosen.at > self._clock.now() and all(self._gone.get(each, 0.0) >= chosen.at for each in call.candidates):
+            raise failures.gone(call.attempts, chosen.model, chosen.at)
+        return chosen
 
     def note_failure(self, model: str, ending: Ending, *, never_sent: bool) -> None:
         """Remember what a failed attempt says of its model. Raises StoreError."""
@@ -88,12 +98,15 @@ class Chooser:
         if asked is None and limit is not None and limit.resets_at is not None:
             asked = limit.resets_at - now
 
-        def note(tx: Transaction) -> None:
+        def note(tx: Transaction) -> float:
             row = tx.circuits(self._account).get(model)
-            before = CLOSED if row is None else Circuit(*row)
-            tx.save_circuit(self._account, model, _row(failed(before, trouble, now, asked)))
+            after = failed(CLOSED if row is None else Circuit(*row), trouble, now, asked)
+            tx.save_circuit(self._account, model, _row(after))
+            return after.open_until
 
-        self._store.transact(note)
+        open_until = self._store.transact(note)
+        if trouble is Trouble.GONE:
+            self._gone[model] = open_until
 
     def note_success(self, model: str) -> None:
         """Forget what was remembered against a model. Raises StoreError."""

@@ -15,6 +15,13 @@ from monitor.transport.refusal import REASON_HEADER
 
 __all__ = ["GuardRefused", "NotFree"]
 
+UNAUTHORIZED, NOT_FOUND = 401, 404
+
+_OTHERS = 'Other models may answer: say fallbacks="free".'
+_MORE_TIME = "Give it more time (wait=…)."
+_MORE_TIME_OR_MODELS = 'Give it more time (wait=…), or more models (fallbacks="free").'
+_CHECK_THE_KEY = "Check the key: OPENROUTER_API_KEY, or api_key_file in the settings."
+
 _NEITHER = frozenset({Reason.PAUSED, Reason.STORE_UNAVAILABLE, Reason.CATALOGUE_STALE})
 
 
@@ -59,19 +66,32 @@ def day_is_spent(limit: LimitHit) -> QuotaExhausted:
     )
 
 
-def gave_up(attempts: Sequence[Attempt], ending: Ending, why: str) -> CallFailed:
-    """The last failure leaves nothing to try, or nothing that is worth its price."""
+def gave_up(attempts: Sequence[Attempt], ending: Ending, why: str, *, alone: bool) -> CallFailed:
+    """The last failure leaves nothing to try, or nothing that is worth its price. `alone`: other models might do."""
     said = ending.limit.message if ending.limit is not None else ending.error
     message = f"No answer after {_count(attempts)}: {why}{f' ({said})' if said else ''}."
-    return CallFailed(message, hint=_hint(attempts), attempts=attempts, status=ending.status)
+    hint = _CHECK_THE_KEY if ending.status == UNAUTHORIZED else _OTHERS if alone else ""
+    return CallFailed(message, hint=hint, attempts=attempts, status=ending.status)
 
 
-def out_of_patience(attempts: Sequence[Attempt], model: str, at: float) -> CallFailed:
+def gone(attempts: Sequence[Attempt], model: str, at: float) -> CallFailed:
+    """Nobody served the only models that may answer, a moment ago: to wait for that to change would be a guess."""
+    tried = f"after {_count(attempts)}" if attempts else "and nothing was sent"
+    return CallFailed(
+        f"No answer, {tried}: nobody serves {model} now, and it is left alone until {iso(at)}.",
+        hint=_OTHERS,
+        attempts=attempts,
+        status=NOT_FOUND,
+        opens_at=at,
+    )
+
+
+def out_of_patience(attempts: Sequence[Attempt], model: str, at: float, *, alone: bool) -> CallFailed:
     """Waiting until `at` (epoch seconds) would help, but that is longer than the call may wait."""
     tried = f"after {_count(attempts)}" if attempts else "and nothing was sent"
     return CallFailed(
         f"No answer, {tried}: {model} may be asked from {iso(at)} on, and the call may not wait that long.",
-        hint=_hint(attempts) or 'Give it more time (wait=…), or more models (fallbacks="free").',
+        hint=_MORE_TIME_OR_MODELS if alone else _MORE_TIME,
         attempts=attempts,
         status=attempts[-1].status if attempts else None,
         opens_at=at,
@@ -110,8 +130,3 @@ def _count(attempts: Sequence[Attempt]) -> str:
         return f"1 attempt ({attempts[0].model})"
     models = dict.fromkeys(attempt.model for attempt in attempts)
     return f"{len(attempts)} attempts ({', '.join(models)})"
-
-
-def _hint(attempts: Sequence[Attempt]) -> str:
-    models = {attempt.model for attempt in attempts}
-    return 'Other models may answer: say fallbacks="free".' if len(models) == 1 else ""

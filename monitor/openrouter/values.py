@@ -39,6 +39,15 @@ def text(value: object) -> str | None:
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
+def letters(value: str) -> str:
+    """The text as a file and a terminal take it: surrogate pairs are put together, half a pair becomes "\ufffd"."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value
+
+
 def flag(value: object) -> bool | None:
     """A boolean; None for anything else."""
     return value if isinstance(value, bool) else None

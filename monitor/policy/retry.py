@@ -18,11 +18,15 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """`wait` is seconds before the same request may be sent again; `why` is a sentence for people."""
+    """`wait` is seconds before the same request may be sent again; `why` is a sentence for people.
+
+    `never_again`: this call has no use for the same model any more, however long it waits.
+    """
 
     next: Next
     why: str
     wait: float = 0.0
+    never_again: bool = False
 
 
 FIRST_BACKOFF = 1.0
@@ -62,7 +66,7 @@ def after(
     if ending.outcome is Outcome.SERVER_ERROR:
         return RetryDecision(Next.OTHER_MODEL, "the provider failed", _backoff(attempt, jitter))
     if ending.status == _NOT_FOUND:
-        return RetryDecision(Next.OTHER_MODEL, "nobody serves this model now", _backoff(attempt, jitter))
+        return RetryDecision(Next.OTHER_MODEL, "nobody serves this model now", never_again=True)
     if ending.status == _TIMEOUT:
         return RetryDecision(Next.OTHER_MODEL, "the provider took too long", _backoff(attempt, jitter))
     return RetryDecision(Next.STOP, "the same request would fail the same way")
