@@ -224,6 +224,22 @@ def test_a_lost_daemon_is_told(chromium, site):
         assert page.locator("h1").is_visible()
 
 
+def test_a_daemon_that_hangs_is_told(chromium, site):
+    """One that takes the request and never answers is as lost as one that is gone; when it answers, all is well."""
+    with visiting(chromium, 390) as page:
+        page.clock.install()
+        page.goto(site.url)
+        page.route(f"{site.url}/", lambda _: None)
+        with page.expect_request(f"{site.url}/"):
+            page.clock.fast_forward(5000)
+        assert not page.locator("#lost").is_visible()
+        page.clock.fast_forward(20_000)
+        page.locator("#lost").wait_for(timeout=WAIT * 1000)
+        page.unroute(f"{site.url}/")
+        page.clock.fast_forward(10_000)
+        page.locator("#lost").wait_for(state="hidden", timeout=WAIT * 1000)
+
+
 def test_hostile_names_do_nothing(chromium, tmp_path):
     """Models, apps, errors, events and notes that would run a script if any page took one for more than text."""
     clock = FakeClock(NOON)

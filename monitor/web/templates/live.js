@@ -2,7 +2,7 @@
 // Fetches the page again every few seconds, and puts its parts in the place of those that stand here. What has the
 // keyboard's focus is left alone, and what was opened stays open. Without this script the page is whole, only not live.
 (() => {
-  const EVERY = 5000, SLOWEST = 60000;
+  const EVERY = 5000, SLOWEST = 60000, PATIENCE = 20000;
   const lost = document.getElementById("lost"), read = document.getElementById("read");
   const shown = new Map();
   let wait = EVERY, timer = 0;
@@ -27,8 +27,16 @@
   }
 
   async function look() {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    // A daemon that hangs answers nothing at all: figures that are no longer live must not look so.
+    const giving = new AbortController(), hung = setTimeout(() => giving.abort(), PATIENCE);
+    let answer, text;
+    try {
+      answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal: giving.signal });
+      text = await answer.text();
+    } finally {
+      clearTimeout(hung);
+    }
+    const page = new DOMParser().parseFromString(text, "text/html");
     if (!answer.ok) throw new Error(answer.status);
     if (page.documentElement.dataset.build !== document.documentElement.dataset.build) location.reload();
     for (const part of document.querySelectorAll("[data-live]")) {
