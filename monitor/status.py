@@ -20,6 +20,9 @@
   `reason`, `error` of the newest, and `times`: how often the same happened among the newest attempts |
 | `in_flight` | `attempts`, `expired` (their process died, or lost them) |
 | `cooling` | list of `subject` (a model; "account"; "paid calls"), `until` |
+| `circuits` | models that failed, and how the client treats them: list of `model`, `state` (open, half_open), `until` |
+| `amplification` | since the store began: `attempts`, `calls`, `ratio` (attempts ÷ calls; null: no call yet), `saved`
+  (calls that a kept answer answered, so that nothing was sent); `last_hour`: `calls` and `retries` of the client's |
 | `catalogue` | null, or `source`, `fetched_at`, `models`, `free`, `usable` |
 | `events` | the newest, as in `events --json` |
 | `alerts` | `evaluated_at` (null: never), `firing`, `pending` and `over` (in the last day): lists of `alert`,
@@ -42,8 +45,10 @@ from monitor.errors import ConfigError
 from monitor.model import Event, KeyFacts, Outcome, PriceClass
 from monitor.policy.alert_states import AlertState, Phase
 from monitor.policy.balances import MinuteWindow
+from monitor.policy.circuit import Circuit, State, state_of
 from monitor.policy.forecast import exhaustion_at, pace_per_hour
 from monitor.policy.notices import Health, rank
+from monitor.policy.retry_budget import SPANS, span_of
 from monitor.policy.shares import promised
 from monitor.policy.windows import SLOT, day_remaining, minute_opens_at
 from monitor.store.protocol import ALL_APPS, AccountState
@@ -93,6 +98,8 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
                 {"subject": _COOLING.get(subject, subject), "until": until}
                 for subject, until in reports.cooling(settings.account, now).items()
             ],
+            "circuits": _circuits(reports, settings, now),
+            "amplification": _amplification(reports, settings, now),
             "catalogue": _catalogue(reports, settings, now),
         }
     status["refused_today"] = _refused(reader, now)
@@ -183,6 +190,8 @@ def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
         "spend": _money(settings, 0.0, 0.0, 0.0),
         "in_flight": {"attempts": 0, "expired": 0},
         "cooling": [],
+        "circuits": [],
+        "amplification": _amplified(0, 0, 0, 0, 0),
         "catalogue": None,
         "refused_today": {"total": 0, "by_reason": {}, "shadow": {}, "complete": True},
         "failures": [],
@@ -288,6 +297,35 @@ def _money(settings: Settings, day: float, month: float, reserved: float) -> dic
         "reserved_usd": reserved,
         "budget_day_usd": settings.budget.per_day_usd,
         "budget_month_usd": settings.budget.per_month_usd,
+    }
+
+
+def _circuits(reports: Reports, settings: Settings, now: float) -> list[dict[str, Any]]:
+    """Those that a call may not go to, or only to see how the model does."""
+    told = []
+    for model, row in sorted(reports.circuits(settings.account).items()):
+        circuit = Circuit(*row)
+        state = state_of(circuit, now)
+        if state is not State.CLOSED:
+            told.append(
+                {"model": model, "state": str(state), "until": circuit.open_until if state is State.OPEN else None}
+            )
+    return told
+
+
+def _amplification(reports: Reports, settings: Settings, now: float) -> dict[str, Any]:
+    span = span_of(now)
+    hour = reports.counted_in_spans(settings.account, span - SPANS + 1, span)
+    return _amplified(*reports.attempts_and_calls(), sum(reports.saved().values()), *hour)
+
+
+def _amplified(attempts: int, calls: int, saved: int, hour_calls: int, hour_retries: int) -> dict[str, Any]:
+    return {
+        "attempts": attempts,
+        "calls": calls,
+        "ratio": attempts / calls if calls else None,
+        "saved": saved,
+        "last_hour": {"calls": hour_calls, "retries": hour_retries},
     }
 
 

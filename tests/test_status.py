@@ -7,12 +7,13 @@ import pytest
 from monitor.bookings import note_pace
 from monitor.config import Settings
 from monitor.ledger import Ledger
-from monitor.model import Ending, Outcome
+from monitor.model import Ending, Endpoint, Outcome, Tier
 from monitor.status import gather
+from monitor.store.protocol import CircuitRow, OpenCall
 from monitor.store.sqlite.browse import refused_since
 from monitor.store.sqlite.hours import count_hours
 from monitor.store.sqlite.reader import Reader
-from tests.fakes.builders import HOUR, MIDNIGHT, NOON, PAID, ask, key_facts, ledger, success, take
+from tests.fakes.builders import FREE, FREE2, HOUR, MIDNIGHT, NOON, PAID, ask, key_facts, ledger, success, take
 
 PLENTY = {"per_minute": 10_000}
 
@@ -93,3 +94,48 @@ def test_what_went_wrong_last_is_told_once(tmp_path, clock):
         "502: broken",
         1,
     )
+
+
+def test_what_retries_cost_and_what_kept_answers_saved(tmp_path, clock):
+    """Three attempts for two calls; a kept answer is neither. Before anything there is no ratio."""
+    book = ledger(tmp_path / "monitor.db", clock, quota=PLENTY)
+    with Reader(tmp_path / "none.db") as reader:
+        nothing = gather(reader, book.settings, clock.now())["amplification"]
+    assert nothing == {
+        "attempts": 0,
+        "calls": 0,
+        "ratio": None,
+        "saved": 0,
+        "last_hour": {"calls": 0, "retries": 0},
+    }
+    book.settle(take(book, call_id="one"), Ending(Outcome.SERVER_ERROR, status=502))
+    book.settle(take(book, call_id="one", attempt=2), success())
+    book.settle(take(book, call_id="two"), success())
+    with book.store.transaction() as tx:
+        row = OpenCall(clock.now(), "app", "default", Endpoint.CHAT, FREE, Tier.FREE, False, 1, "kept")
+        tx.record_cached(row, clock.now(), FREE)
+        tx.count_in_span("default", int(clock.now() // 600), calls=2, retries=1)
+        tx.count_in_span("default", int(clock.now() // 600) - 6, calls=9, retries=9)
+    with Reader(book.store.path) as reader:
+        found = gather(reader, book.settings, clock.now())
+    told = found["amplification"]
+    assert (told["attempts"], told["calls"], told["ratio"], told["saved"]) == (3, 2, 1.5, 1)
+    assert told["last_hour"] == {"calls": 2, "retries": 1}
+    assert [each["outcome"] for each in found["failures"]] == ["server_error"], "a kept answer is no failure"
+
+
+def test_models_that_the_client_leaves_alone(tmp_path, clock):
+    """Open until then, then half open: the next call is the probe. One that failed once is nothing to tell."""
+    book = ledger(tmp_path / "monitor.db", clock, quota=PLENTY)
+    until = clock.now() + 30
+    with book.store.transaction() as tx:
+        tx.save_circuit("default", FREE, CircuitRow(2, 1, until, 0.0))
+        tx.save_circuit("default", FREE2, CircuitRow(1, 0, 0.0, 0.0))
+
+    def circuits():
+        with Reader(book.store.path) as reader:
+            return gather(reader, book.settings, clock.now())["circuits"]
+
+    assert circuits() == [{"model": FREE, "state": "open", "until": until}]
+    clock.advance(31)
+    assert circuits() == [{"model": FREE, "state": "half_open", "until": None}]

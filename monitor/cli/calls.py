@@ -106,11 +106,13 @@ def _row(row: dict[str, Any], now: float, out: Output) -> list[Cell]:
         tokens = f"{row['prompt_tokens'] or 0}+{row['completion_tokens'] or 0}"
     cost = row["cost_usd"]
     duration = row["duration_ms"]
+    # Who asks for no model in particular, and is given a kept answer, is told whose it is.
+    model = row["model_requested"] or row["model_served"]
     return [
         row["id"],
         clock_time(row["started_at"], now) if out.terminal else iso(row["started_at"]),
         Styled(row["app"], "bold"),
-        _short(row["model_requested"]) if out.narrow else row["model_requested"],
+        _short(model) if out.narrow else model,
         Styled(row["outcome"], _OUTCOMES.get(row["outcome"], "red")),
         row["status"],
         tokens,

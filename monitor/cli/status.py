@@ -12,6 +12,9 @@ from monitor.words import ago, clock_time, count, dollars, span, until
 
 _BAR = 24
 _BLOCKS = " ▁▂▃▄▅▆▇█"
+_AMPLE = 1.2
+"""Attempts per call; above it the dashboards are coloured as well."""
+
 _LEVELS = {"ok": "green", "warn": "yellow", "bad": "red"}
 Parts = list[str | Styled]
 
@@ -68,11 +71,14 @@ def show(out: Output, found: dict[str, Any]) -> None:
         ("this minute", _minute(found["minute"], now, bar=out.terminal)),
         ("refused today", _refused(found["refused_today"])),
         ("in flight", _in_flight(found["in_flight"])),
+        ("per call", _amplification(found["amplification"])),
         ("spend", _spend(found["spend"])),
         ("key", _key(found["key"], now)),
         ("catalogue", _catalogue(found["catalogue"], now)),
     ]
     pairs += [("cooling down", [each["subject"], f", {until(each['until'], now)}"]) for each in found["cooling"]]
+    alone = [each for each in found["circuits"] if each["state"] == "open"]
+    pairs += [("left alone", [each["model"], f", it failed; again {until(each['until'], now)}"]) for each in alone]
     if "traffic" in found:
         pairs.append(("24 hours", _traffic(found["traffic"], bar=out.terminal)))
     out.facts([*pairs, ("store", [found["store"]["path"]])])
@@ -187,6 +193,20 @@ def _in_flight(flight: dict[str, Any]) -> Parts:
     parts: Parts = [str(flight["attempts"])]
     if flight["expired"]:
         parts.append(f" ({flight['expired']} of a process that died; settled at the next call)")
+    return parts
+
+
+def _amplification(told: dict[str, Any]) -> Parts:
+    """What retries cost, and what kept answers saved."""
+    ratio = told["ratio"]
+    parts: Parts = ["nothing has ended yet"]
+    if ratio is not None:
+        style = "green" if ratio <= _AMPLE else "yellow"
+        parts = [Styled(f"{ratio:.2f} attempts", style), f" ({told['attempts']} for {count(told['calls'], 'call')})"]
+    if told["last_hour"]["retries"]:
+        parts.append(f"; {told['last_hour']['retries']} retries in the last hour")
+    if told["saved"]:
+        parts += ["; ", Styled(count(told["saved"], "request"), "green"), " saved by kept answers"]
     return parts
 
 

@@ -30,6 +30,8 @@ def fill(sheet: Sheet, scrape: Scrape, labels: Labels, *, shadow: bool) -> None:
     for name, reason, shadowed, n in scrape.refusals:
         family = "openrouter_shadow_refusals_total" if shadowed else "openrouter_refusals_total"
         sheet.add(family, n, labels.app(name), reason)
+    for name, n in scrape.saved.items():
+        sheet.add("openrouter_saved_requests_total", n, labels.app(name))
     for name, n in scrape.in_flight.items():
         sheet.add("openrouter_requests_in_flight", n, labels.app(name))
 
@@ -40,6 +42,7 @@ def _zeros(sheet: Sheet, labels: Labels, shadow: bool) -> None:
         for tier in Tier:
             sheet.add("openrouter_tier_requests_total", 0, app, tier)
         sheet.add("openrouter_calls_total", 0, app)
+        sheet.add("openrouter_saved_requests_total", 0, app)
         for kind in LimitKind:
             sheet.add("openrouter_rate_limited_total", 0, app, OTHER, kind)
         for reason in Reason:

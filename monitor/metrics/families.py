@@ -88,7 +88,11 @@ _CALLS = (
         bound=_APPS * len(Tier),
         zeros="every app and tier",
     ),
-    counter("openrouter_calls_total", "calls", "Calls that apps made; attempts per call tell of retries.",
+    counter("openrouter_calls_total", "calls",
+             "Calls that apps made and that were sent; attempts per call, the amplification, tell of retries.",
+             "app", bound=_APPS, zeros="every app"),
+    counter("openrouter_saved_requests_total", "requests",
+             "Calls that a kept answer of the client's cache answered, so that nothing was sent.",
              "app", bound=_APPS, zeros="every app"),
     counter(
         "openrouter_rate_limited_total",
@@ -160,6 +164,9 @@ _QUOTA = (
     gauge("openrouter_free_minute_requests_limit", "requests", "Free requests a minute, of the whole account.",
            "account", bound=ACCOUNTS_READ),
     gauge("openrouter_free_minute_requests_used", "requests", "Free requests sent in the last 60 seconds from here.",
+           "account", bound=ACCOUNTS_READ),
+    gauge("openrouter_circuits_open", "models",
+           "Models that the client leaves alone for now, because they failed or had no room.",
            "account", bound=ACCOUNTS_READ),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from monitor.config.sections import QuotaSettings
 from monitor.metrics.sheet import Sheet
 from monitor.model import KeyFacts
 from monitor.openrouter.values import count, number
+from monitor.policy.circuit import Circuit, State, state_of
 from monitor.policy.forecast import exhaustion_at
 from monitor.store.sqlite.scrape import AccountMoment
 
@@ -24,6 +25,8 @@ def fill(sheet: Sheet, account: AccountMoment, settings: Settings, now: float) -
     _windows(sheet, account, settings, now)
     if account.key is not None or account.key_error is not None:
         _key(sheet, account, now)
+    opened = [row for row in account.circuits.values() if state_of(Circuit(*row), now) is State.OPEN]
+    sheet.set("openrouter_circuits_open", len(opened), account.name)
     _credits(sheet, account)
     _activity(sheet, account)
 

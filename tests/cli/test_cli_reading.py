@@ -10,9 +10,11 @@ import sys
 
 import pytest
 
+from monitor.model import Ending, Endpoint, Outcome, Tier
+from monitor.store.protocol import CircuitRow, OpenCall
 from monitor.store.sqlite.pages import CALL_COLUMNS
 from tests.cli.cli_kit import CANARY, READING, bytes_of
-from tests.fakes.builders import FREE, FREE2, PAID
+from tests.fakes.builders import FREE, FREE2, PAID, ledger, success, take
 
 
 @pytest.mark.parametrize("names", READING, ids=" ".join)
@@ -211,3 +213,24 @@ def test_no_color_is_respected(store):
 def test_a_dumb_terminal_gets_plain_text(store):
     """TERM=dumb is told as a pipe is."""
     assert "\x1b" not in in_terminal("status", TERM="dumb")
+
+
+def test_what_the_client_did_is_shown(cli, path, clock):
+    """Retries, kept answers and models left alone in `status`; in `calls` a kept answer with the model it is of."""
+    book = ledger(path, clock, store=str(path))
+    book.settle(take(book, call_id="one"), Ending(Outcome.SERVER_ERROR, status=502))
+    book.settle(take(book, call_id="one", attempt=2), success())
+    with book.store.transaction() as tx:
+        row = OpenCall(clock.now(), "reader", "default", Endpoint.CHAT, None, Tier.FREE, False, 1, "kept")
+        tx.record_cached(row, clock.now(), FREE2)
+        tx.save_circuit("default", FREE, CircuitRow(2, 1, clock.now() + 30, 0.0))
+    book.store.close()
+    said = cli("status").out
+    assert "2.00 attempts (2 for 1 call); 1 request saved by kept answers" in said
+    assert f"left alone     {FREE}, it failed; again in 30 s" in said
+    (kept,) = json.loads(cli("calls", "--outcome", "cached", "--json").out)
+    assert (kept["app"], kept["model_requested"], kept["model_served"]) == ("reader", None, FREE2)
+    line = next(line for line in cli("calls").out.splitlines() if "cached" in line)
+    assert FREE2 in line
+    clock.advance(31)
+    assert "left alone" not in cli("status").out

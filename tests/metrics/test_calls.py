@@ -8,7 +8,8 @@ import pytest
 
 from monitor.clock import FakeClock
 from monitor.ledger import LEASE_SECONDS
-from monitor.model import Ending, LimitKind, Outcome, Reason, Tier
+from monitor.model import Ending, Endpoint, LimitKind, Outcome, Reason, Tier
+from monitor.store.protocol import OpenCall
 from tests.fakes.builders import FREE, FREE2, PAID, ask, refused_by, success, take
 from tests.metrics.metrics_kit import PLENTY, Scene
 
@@ -83,6 +84,20 @@ def test_a_retry_is_an_attempt_but_no_call(scene: Scene) -> None:
     scene.call(call_id="one", attempt=2)
     assert scene.value("openrouter_calls_total", app="app") == 1
     assert scene.value("openrouter_tier_requests_total", app="app", tier="free") == 2
+
+
+def test_calls_that_kept_answers_answered_are_told_apart(tmp_path: Path, clock: FakeClock) -> None:
+    """Nothing was sent: they are no attempts and no calls; every app has the series from the start."""
+    scene = Scene(tmp_path, clock, apps={"quiet": {}})
+    scene.call(app="bot")
+    assert scene.all("openrouter_saved_requests_total") == {("bot",): 0, ("quiet",): 0}
+    row = OpenCall(clock.now(), "reader", "default", Endpoint.CHAT, FREE, Tier.FREE, False, 1, "kept")
+    with scene.book.store.transaction() as tx:
+        for _ in range(3):
+            tx.record_cached(row, clock.now(), FREE)
+    assert scene.all("openrouter_saved_requests_total") == {("bot",): 0, ("quiet",): 0, ("reader",): 3}
+    assert scene.value("openrouter_calls_total", app="reader") == 0
+    assert scene.all("openrouter_requests_total") == {("bot", "200", FREE, "success", "free"): 1}
 
 
 def test_refusals_are_told_by_reason_all_of_them_from_zero(scene: Scene) -> None:

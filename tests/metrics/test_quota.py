@@ -12,6 +12,7 @@ from monitor.clock import DAY, FakeClock
 from monitor.errors import PollError
 from monitor.model import KeyFacts, LimitKind
 from monitor.refresh import Fetched, Refresher
+from monitor.store.protocol import CircuitRow
 from tests.fakes.builders import FREE, HOUR, MIDNIGHT, NOON, PAID, key_facts, refused_by, success, take
 from tests.metrics.metrics_kit import Scene
 
@@ -33,6 +34,17 @@ def told(scene: Scene, facts: KeyFacts) -> None:
 def note(scene: Scene) -> None:
     with scene.book.store.transaction() as tx:
         bookings.note_pace(tx, scene.book.settings, scene.clock.now())
+
+
+def test_models_that_are_left_alone_are_counted_while_they_are(scene: Scene) -> None:
+    """A circuit counts while it is open: not after its time, nor a model that failed once and is still asked."""
+    assert scene.value("openrouter_circuits_open", account="default") == 0
+    with scene.book.store.transaction() as tx:
+        tx.save_circuit("default", FREE, CircuitRow(2, 1, scene.clock.now() + 30, 0.0))
+        tx.save_circuit("default", PAID, CircuitRow(1, 0, 0.0, 0.0))
+    assert scene.value("openrouter_circuits_open", account="default") == 1
+    scene.clock.advance(31)
+    assert scene.value("openrouter_circuits_open", account="default") == 0
 
 
 def test_an_empty_store_tells_the_assumed_limit_and_that_it_is_assumed(scene: Scene) -> None:

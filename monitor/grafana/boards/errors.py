@@ -45,6 +45,7 @@ def board(t: Thresholds) -> Board:
             Row("Errors", _errors(t)),
             Row("Limits: 429", _limits(t)),
             Row("Held back by the guard, and the worst", _refused()),
+            Row("Spared by the client", _spared()),
         ),
         ("app", "model"),
     )
@@ -241,6 +242,28 @@ def _burn(window: str) -> str:
     windows_a_day = {"1h": 24, "5m": 288}[window]
     grown = f"max by (account) ({used} - min_over_time({used}[{window}]))"
     return f"{windows_a_day} * {grown} / ({limit} > 0)"
+
+
+def _spared() -> tuple[Panel, ...]:
+    return (
+        stacked(
+            "Requests saved",
+            "Calls an hour that a kept answer of the client's cache answered, by who asked: nothing was sent.",
+            "suffix: /h",
+            Query(per_hour("app", "openrouter_saved_requests_total"), "{{app}}"),
+            width=12,
+            decimals=0,
+        ),
+        lines(
+            "Models left alone",
+            "Models that the client does not ask for a while, because they failed or had no room. When the while is"
+            " over, the next call shows how the model does.",
+            "short",
+            Query(highest("openrouter_circuits_open"), "{{account}}"),
+            width=12,
+            decimals=0,
+        ),
+    )
 
 
 def _refused() -> tuple[Panel, ...]:

@@ -32,7 +32,7 @@ NEAR = 2000
 NOTES = 1600
 """Notes of the day's use that a day can have, one a minute, and some to spare."""
 
-_FINE = ("success", "in_flight", "cancelled")
+_FINE = ("success", "cached", "in_flight", "cancelled")
 
 
 class DayNote(NamedTuple):

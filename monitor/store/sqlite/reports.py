@@ -152,6 +152,11 @@ class Reports(ScrapeRows, AlertLooks, HourLooks, PageLooks):
         ).fetchall()
         return [Totals(*row) for row in rows]
 
+    def attempts_and_calls(self) -> tuple[int, int]:
+        """Attempts that ended, and the calls that they were for, since the store began; from the totals."""
+        row = self._db.execute("SELECT ifnull(sum(n), 0), ifnull(sum(calls), 0) FROM totals").fetchone()
+        return int(row[0]), int(row[1])
+
     def refusals(self) -> dict[tuple[str, str, bool], int]:
         """Refusals since the store began, by (app, reason, shadow)."""
         rows = self._db.execute("SELECT app, reason, shadow, n FROM refusals ORDER BY n DESC").fetchall()

@@ -15,9 +15,17 @@ from monitor.clock import DAY, MINUTE, day_of
 from monitor.model import KeyFacts, ModelFacts
 from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, columns
 from monitor.store.pollers import ACTIVITY_POLLER, ENDPOINTS_POLLER
-from monitor.store.protocol import ALL_APPS, CREDITS_POLLER, LEDGER_POLLER, AccountState, CatalogueState
+from monitor.store.protocol import (
+    ALL_APPS,
+    CREDITS_POLLER,
+    LEDGER_POLLER,
+    AccountState,
+    CatalogueState,
+    CircuitRow,
+)
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL
 from monitor.store.sqlite.quota import QuotaRows
+from monitor.store.sqlite.routing import RoutingRows
 from monitor.store.sqlite.semconv import SemconvRow, SemconvRows
 from monitor.store.sqlite.world import PRESENT_COLUMN, WorldRows, full_facts, key_facts_of, model_columns
 
@@ -83,7 +91,8 @@ class AccountMoment(NamedTuple):
     """An account as it stands: windows (requests), money of the day (USD, settled), the key's last look.
 
     `mark` is an instant about an hour ago, if the day is that old, and what was used of the day by then.
-    `activity_spent_usd` is what is on record here for the day that `activity` tells of.
+    `activity_spent_usd` is what is on record here for the day that `activity` tells of. `circuits`: by model, what its
+    failures left.
     """
 
     name: str
@@ -98,6 +107,7 @@ class AccountMoment(NamedTuple):
     credits: Snapshot
     activity: Snapshot
     activity_spent_usd: float
+    circuits: Mapping[str, CircuitRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +125,11 @@ class Scrape:
     watched: Mapping[str, tuple[ModelFacts, bool]]
     events: Mapping[str, int]
     endpoints: Snapshot
+    saved: Mapping[str, int]
     semconv: Sequence[SemconvRow] = ()
 
 
-class ScrapeRows(QuotaRows, WorldRows):
+class ScrapeRows(QuotaRows, WorldRows, RoutingRows):
     """Reading for a scrape, inside one transaction."""
 
     __slots__ = ()
@@ -160,6 +171,7 @@ class ScrapeRows(QuotaRows, WorldRows):
             watched=self._watched(look_up),
             events=dict(self._db.execute("SELECT kind, n FROM event_totals").fetchall()),
             endpoints=self._newest(ENDPOINTS_POLLER, ""),
+            saved=self.saved(),
             semconv=SemconvRows(self._db).semconv() if semconv else (),
         )
 
@@ -198,6 +210,10 @@ class ScrapeRows(QuotaRows, WorldRows):
         middle = 3 + len(durations)
         return [Latency(row[0], bool(row[1]), row[2], row[3:middle], row[middle], row[middle + 1 :]) for row in rows]
 
+    def saved(self) -> dict[str, int]:
+        """By app, how many calls kept answers have answered: requests that were not sent."""
+        return dict(self._db.execute("SELECT app, n FROM saved").fetchall())
+
     def _accounts(self, first: str) -> list[str]:
         rows = self._db.execute("SELECT account FROM accounts ORDER BY account LIMIT ?", (ACCOUNTS_READ,)).fetchall()
         return list(dict.fromkeys((first, *(row[0] for row in rows))))[:ACCOUNTS_READ]
@@ -221,6 +237,7 @@ class ScrapeRows(QuotaRows, WorldRows):
             credits=self._newest(CREDITS_POLLER, name),
             activity=activity,
             activity_spent_usd=self._spent_on(name, active_day) if isinstance(active_day, int) else 0.0,
+            circuits=self.circuits(name),
         )
 
     def _spent_on(self, account: str, day: int) -> float:
