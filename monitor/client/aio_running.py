@@ -13,7 +13,7 @@ from monitor.client.answers import Answer
 from monitor.client.base import Base, is_stream, never_sent
 from monitor.client.effects import Effect, Lost, Post, Read, Reply, Run, Talk
 from monitor.transport.aio import shielded
-from monitor.transport.course import TAG
+from monitor.transport.effects import TAG
 from monitor.transport.headers import lower_case
 
 

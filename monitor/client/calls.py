@@ -27,7 +27,8 @@ from monitor.policy.picking import Pick
 from monitor.policy.retry import Next, RetryDecision, after
 from monitor.redact import redact
 from monitor.refresh import Fetch
-from monitor.transport.course import CallTag, Guard
+from monitor.transport.course import Guard
+from monitor.transport.effects import CallTag
 from monitor.transport.headers import without_encoding
 
 NO_CHOICE = "an answer without a choice in it"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.client.answers import Answer
-from monitor.transport.course import CallTag, Run, Sleep
+from monitor.transport.effects import CallTag, Run, Sleep
 
 __all__ = ["Effect", "Lost", "Post", "Read", "Reply", "Run", "Sleep", "Talk"]
 

@@ -22,7 +22,8 @@ from monitor.proxy.veil import Veil
 from monitor.proxy.wire import Taker
 from monitor.redact import redact
 from monitor.refresh import Fetch
-from monitor.transport.course import Course, Effect, Guard, Head, Pause, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import Course, Guard
+from monitor.transport.effects import Effect, Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import lower_case
 from monitor.transport.refusal import Answer
 from monitor.transport.watch import Watch

@@ -15,7 +15,8 @@ from anyio import from_thread, to_thread
 from monitor.config import Settings
 from monitor.errors import StoreUnreachable
 from monitor.refresh import Fetched
-from monitor.transport.course import Effect, Guard, Pause, Run, Send, Shell, Sleep
+from monitor.transport.course import Guard
+from monitor.transport.effects import Effect, Pause, Run, Send, Shell, Sleep
 from monitor.transport.sync import FETCH_TIMEOUT, as_seen, finish, head_of, never_sent_types, with_body
 from monitor.transport.watch import Watch
 

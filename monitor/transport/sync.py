@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from monitor.config import Settings
 from monitor.refresh import Fetched
-from monitor.transport.course import TAG, CallTag, Effect, Guard, Head, Pause, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import Guard
+from monitor.transport.effects import TAG, CallTag, Effect, Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import lower_case, without_encoding
 from monitor.transport.refusal import Answer
 from monitor.transport.watch import Watch

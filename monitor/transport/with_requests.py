@@ -16,7 +16,8 @@ from urllib3.util import Retry
 
 from monitor.openrouter.decoding import Undecodable, decoder
 from monitor.refresh import Fetched
-from monitor.transport.course import Guard, Head, Pause, Request, Run, Send, Shell, Sleep
+from monitor.transport.course import Guard
+from monitor.transport.effects import Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import without_encoding
 from monitor.transport.refusal import REASON_HEADER, Answer
 from monitor.transport.sync import Background

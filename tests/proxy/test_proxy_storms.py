@@ -44,7 +44,8 @@ async def test_a_pause_ends_when_the_daemon_does():
     await asyncio.sleep(0)
     assert turns.waiting == 0
     turns.close()
-    with pytest.raises(Closed):
-        await paused
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(Closed):
+            await paused
     with pytest.raises(Closed):
         await turns.pause(0.0)

@@ -12,7 +12,8 @@ from guard_kit import DEADLINE, FREE, KEY, REASON_HEADER, World, bearer, chat, e
 from monitor import guard_client
 from monitor.clock import FakeClock
 from monitor.policy.storm import QUIET_SECONDS, REFUSED_FROM, SLOWED_FROM
-from monitor.transport.course import TAG, CallTag, Guard
+from monitor.transport.course import Guard
+from monitor.transport.effects import TAG, CallTag
 from monitor.transport.with_httpx import AsyncGuardTransport, GuardTransport
 from monitor.transport.with_requests import GuardAdapter
 from tests.fakes.builders import NOON

@@ -7,7 +7,8 @@ import pytest
 from guard_kit import FREE, KEY, REASON_HEADER, World, bearer, chat
 
 from monitor.clock import FakeClock
-from monitor.transport.course import TAG, CallTag, Guard
+from monitor.transport.course import Guard
+from monitor.transport.effects import TAG, CallTag
 from monitor.transport.with_httpx import GuardTransport
 from tests.fakes.builders import NOON
 
