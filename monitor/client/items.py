@@ -107,7 +107,7 @@ def read_lines(lines: Iterable[str]) -> Iterable[Any]:
             continue
         try:
             yield json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ConfigError(
                 f"line {number} is not JSON.", hint="Each line is one JSON value: a text or an object."
             ) from None

@@ -62,6 +62,9 @@ def make_wish(
     """Check what was asked. Raises ConfigError, which says what would be right."""
     if wrong := sorted(_OWN & parameters.keys()):
         raise ConfigError(f"{wrong[0]} cannot be given so.", hint="Name one model; fallbacks are for the others.")
+    for name, value in (("model", model), ("task", task), ("system", system)):
+        if not isinstance(value, str | None):
+            raise ConfigError(f"{name} is no text.", hint="Batch files bring such things.")
     messages = _messages(prompt, system)
     return Wish(
         body={"messages": messages, **parameters},
@@ -96,7 +99,7 @@ def _fallbacks(given: str | Sequence[str] | None, *, named: bool) -> tuple[str, 
         return None
     if given is None:
         return () if named else None
-    if isinstance(given, str) or not all(isinstance(each, str) for each in given):
+    if not isinstance(given, list | tuple) or not all(isinstance(each, str) for each in given):
         raise ConfigError('fallbacks is neither "free" nor a list of models.', hint='Say fallbacks="free".')
     return tuple(given)
 
