@@ -120,12 +120,20 @@ def pace(ledger: Ledger, holder: str) -> None:
 
 
 def prune_old(store: SQLiteStore, settings: Settings, clock: Clock, holder: str) -> None:
-    """Forget calls beyond the retention, unless another daemon is at it. Raises StoreError."""
+    """Forget calls beyond the retention, and batches that nobody has worked on for as long, unless another daemon is at
+    it. Raises StoreError."""
     now = clock.now()
+    before = now - settings.retention.days * DAY
     me = f"{holder}:{next(_holders)}"
     with store.transaction() as tx:
         if not tx.take_lease("prune", me, now + PRUNE_SECONDS * 0.9, now):
             return
-    pruned = prune(store.path, clock, before=now - settings.retention.days * DAY, max_rows=settings.retention.max_rows)
+    pruned = prune(store.path, clock, before=before, max_rows=settings.retention.max_rows)
     if pruned.calls:
         log.info("prune: forgot %d calls beyond the retention; no sum has changed", pruned.calls)
+    with store.transaction() as tx:
+        batches = tx.batches_unused_since(before)
+    for batch in batches:
+        with store.transaction() as tx:
+            answers = tx.forget_batch(batch)
+        log.info("prune: forgot a batch of %d items that nobody has worked on for so long", answers)

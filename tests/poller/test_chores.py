@@ -87,6 +87,20 @@ def test_the_log_is_kept_as_long_as_set_and_no_sum_changes(daemon):
     assert attempts(watch, day_of(NOON)) == 1
 
 
+def test_a_batch_that_nobody_works_on_is_forgotten(daemon):
+    """Its answers are kept for as long as calls are; those of one that is still worked on stay."""
+    watch = daemon(retention={"days": 2})
+    fill(watch.store, watch.settings, NOON)
+    with watch.store.transaction() as tx:
+        for name, used_at in (("old", NOON), ("young", NOON + 1)):
+            tx.use_batch(name, used_at)
+            tx.save_batch_item(name, "q1", "done", used_at, "{}")
+    watch.clock.advance(2 * DAY + 1)
+    assert watch.run("prune")
+    assert rows(watch.store, "SELECT name FROM batches") == [("young",)]
+    assert rows(watch.store, "SELECT batch FROM batch_items") == [("young",)]
+
+
 def test_two_daemons_prune_once(daemon):
     """Who comes second within the hour leaves it."""
     first, second = daemon(retention={"days": 0}), daemon(retention={"days": 0})
