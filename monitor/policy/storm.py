@@ -3,7 +3,8 @@
 An SDK that retries for an hour, or a loop around one, burns the day's requests on something that keeps failing. The
 guard sees it as the same body that fails every time. The fourth try in a row is slowed, then each after it more, and
 from the eighth on it is refused, for five minutes; then one try may leave, for the world may have changed. One success
-ends it all. Who sends a body often and gets answers is never slowed.
+ends it all. Who sends a body often and gets answers is never slowed. Tries that were under way together fail together:
+they count as one, for none of them was made in spite of another's failure.
 
 Kept in the memory of one guard, for a storm is one program's doing, and at no cost while nothing fails. What never left
 for lack of a connection spent nothing, and is no failure here.
@@ -33,6 +34,7 @@ FAILURES = frozenset({Outcome.RATE_LIMITED, Outcome.CLIENT_ERROR, Outcome.SERVER
 @dataclass(slots=True)
 class _Storm:
     failures: int
+    counted_at: float
     last: float
     refused_until: float = 0.0
 
@@ -77,23 +79,26 @@ class Storms:
             return None
         return _brake(failures, now)
 
-    def ended(self, body: int, outcome: Outcome, now: float) -> None:
-        """A try of this body left, and ended so."""
+    def ended(self, body: int, outcome: Outcome, began: float, now: float) -> None:
+        """A try of this body left at `began`, and ended so."""
         if outcome in FAILURES:
-            self.failed(body, now)
+            self.failed(body, began, now)
         elif outcome is Outcome.SUCCESS and self._by_body:
             self.succeeded(body)
 
-    def failed(self, body: int, now: float) -> None:
-        """A try of this body left, and failed."""
+    def failed(self, body: int, began: float, now: float) -> None:
+        """A try of this body left at `began`, and failed."""
         storm = self._by_body.get(body)
         if storm is None or now - storm.last > QUIET_SECONDS:
             if len(self._by_body) >= MOST:
                 self._by_body.clear()
-            self._by_body[body] = _Storm(1, now)
+            self._by_body[body] = _Storm(1, now, now)
+            return
+        storm.last = now
+        if began < storm.counted_at:
             return
         storm.failures += 1
-        storm.last = now
+        storm.counted_at = now
         if storm.failures >= REFUSED_FROM:
             storm.refused_until = now + QUIET_SECONDS
 

@@ -137,8 +137,8 @@ class Guard:
         elif mode is Mode.ENFORCE:
             yield Pause(brake.delay)
 
-    def _ended(self, body: int, outcome: Outcome) -> None:
-        self._storms.ended(body, outcome, self.clock.monotonic())
+    def _ended(self, body: int, began: float, outcome: Outcome) -> None:
+        self._storms.ended(body, outcome, began, self.clock.monotonic())
 
     def _reserve(self, ask: Ask, request: Request, fetch: Fetch) -> Generator[Effect, Any, Decision]:
         """Reserve, with patience: fetch what is missing once, and queue for a slot while `guard.wait` allows."""
@@ -188,11 +188,11 @@ class Guard:
                 yield Run(lambda: self.ledger.release(hold, ending))
             else:
                 if again is not None:
-                    self._ended(again, ending.outcome)
+                    self._ended(again, started, ending.outcome)
                 yield Run(lambda: self.ledger.settle(hold, ending))
             raise
         reader = AnswerReader(intent.endpoint, head.status, head.headers, keep_text=guard.log_bodies)
-        ended = None if again is None else partial(self._ended, again)
+        ended = None if again is None else partial(self._ended, again, started)
         return Watch(self.ledger, hold, reader, started, ended)
 
     def _call_of(self, request: Request, body: bytes) -> tuple[str, int]:

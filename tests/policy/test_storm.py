@@ -14,7 +14,7 @@ BODY, OTHER = 1, 2
 def failing(times: int, now: float = 0.0) -> Storms:
     storms = Storms()
     for _ in range(times):
-        storms.failed(BODY, now)
+        storms.failed(BODY, now, now)
     return storms
 
 
@@ -69,15 +69,15 @@ def test_a_count_alone_only_slows(told, delay):
 def test_what_counts_as_a_failure(outcome, counts):
     """What OpenRouter or the way to it did; not what the program broke off by itself."""
     storms = Storms()
-    storms.ended(BODY, outcome, 0.0)
+    storms.ended(BODY, outcome, 0.0, 0.0)
     assert bool(storms) is counts
 
 
 def test_the_end_of_an_attempt_that_succeeds_ends_it():
     """The same by way of the outcome; another body's storm goes on."""
     storms = failing(REFUSED_FROM)
-    storms.failed(OTHER, 0.0)
-    storms.ended(BODY, Outcome.SUCCESS, 0.0)
+    storms.failed(OTHER, 0.0, 0.0)
+    storms.ended(BODY, Outcome.SUCCESS, 0.0, 0.0)
     assert storms.brake(BODY, 0.0) is None
     assert storms
 
@@ -111,7 +111,7 @@ def test_after_the_pause_one_try_leaves():
     again = storms.brake(BODY, QUIET_SECONDS + 1)
     assert again is not None
     assert again.until == 2 * QUIET_SECONDS
-    storms.failed(BODY, QUIET_SECONDS + 2)
+    storms.failed(BODY, QUIET_SECONDS + 2, QUIET_SECONDS + 2)
     assert storms.brake(BODY, 2 * QUIET_SECONDS + 1) is not None
     storms.succeeded(BODY)
     assert storms.brake(BODY, 2 * QUIET_SECONDS + 1) is None
@@ -124,7 +124,7 @@ def test_what_is_quiet_is_forgotten():
     assert not storms
     slow = Storms()
     for number in range(20):
-        slow.failed(BODY, number * (QUIET_SECONDS + 1))
+        slow.failed(BODY, at := number * (QUIET_SECONDS + 1), at)
         assert slow.brake(BODY, number * (QUIET_SECONDS + 1)) is None
 
 
@@ -132,7 +132,7 @@ def test_its_memory_is_bounded():
     """However many different requests fail, it holds no more than a few hundred."""
     storms = Storms()
     for body in range(5 * MOST):
-        storms.failed(body, 0.0)
+        storms.failed(body, 0.0, 0.0)
     assert len(storms._by_body) <= MOST
 
 
@@ -151,3 +151,18 @@ def test_its_memory_is_bounded():
 def test_the_advice_is_for_the_client_that_asks(agent, says):
     """It says how to configure that very SDK."""
     assert says in advice_for(agent)
+
+
+def test_what_fails_together_counts_as_one():
+    """Eight that were under way at once are no storm; eight that each go on after the others' failures are."""
+    storms = Storms()
+    for _ in range(REFUSED_FROM + 1):
+        storms.failed(BODY, 0.0, 1.0)
+    assert storms.brake(BODY, 1.0) is None
+    for round_ in range(1, REFUSED_FROM):
+        for _ in range(8):
+            storms.failed(BODY, float(round_), round_ + 1.0)
+    brake = storms.brake(BODY, float(REFUSED_FROM))
+    assert brake is not None
+    assert brake.until is not None
+    assert brake.failures == REFUSED_FROM
