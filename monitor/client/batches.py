@@ -44,10 +44,8 @@ def prepare(base: Base, fetch: Fetch, questions: Iterable[Any], manner: Manner) 
         raise ConfigError(f"spread is {manner.spread!r}.", hint=f"Say one of {', '.join(Spread)}.")
     items = list(_items(base, questions, manner.words))
     name = manner.name or name_of(items)
-    if manner.fresh:
-        base.guard.ledger.store.transact(lambda tx: tx.forget_batch(name))
     base.calls.chooser.refresh_key(fetch)
-    return BatchRun(base.guard, items, name, Spread(manner.spread), lambda: supply_of(base))
+    return BatchRun(base.guard, items, name, Spread(manner.spread), lambda: supply_of(base), fresh=manner.fresh)
 
 
 def _items(base: Base, questions: Iterable[Any], words: Mapping[str, Any]) -> list[Item]:

@@ -10,19 +10,32 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import overload
+from dataclasses import replace
 
 from monitor.client.answers import Answer
+from monitor.client.failures import UNAUTHORIZED
 from monitor.client.items import SENT, BatchItem, Item, State, content_of, failure_of, result_of
 from monitor.client.leases import BatchLease
+from monitor.client.results import BatchResult, Progress
 from monitor.clock import day_of, iso, next_midnight
-from monitor.errors import BudgetExceeded, CallFailed, ConfigError, GuardRefused, MonitorError, NotFree, QuotaExhausted
+from monitor.errors import (
+    BudgetExceeded,
+    CallFailed,
+    ConfigError,
+    GuardRefused,
+    MonitorError,
+    NotFree,
+    QuotaExhausted,
+    StoreError,
+)
 from monitor.model import Reason
 from monitor.policy.pacing import Plan, Spread, Supply, pause_between, plan
 from monitor.policy.retry_budget import SPANS, span_of
+from monitor.policy.windows import SLOT
 from monitor.store.protocol import Transaction
 from monitor.transport.course import Guard
+
+__all__ = ["LONGEST_NAP", "MOST_IN_A_ROW", "BatchResult", "BatchRun", "Progress"]
 
 MOST_IN_A_ROW = 20
 """So many failures, one after the other, end a run: what is wrong is not the items' doing."""
@@ -31,72 +44,28 @@ LONGEST_NAP = 30.0
 """Seconds after which a worker that waits looks up: the run may have been stopped, and its lease must be kept."""
 
 _CALLS_THAT_TELL = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How a run stands. `ends_at` is when the last item will go by what is known (epoch seconds; None: never)."""
-
-    total: int
-    done: int
-    failed: int
-    ends_at: float | None
-    waits_until: float | None
-    """When the next item may go, while nothing can go now."""
-
-
-@dataclass(frozen=True)
-class BatchResult(Sequence[BatchItem]):
-    """What came of a batch, item by item in the order of the questions.
-
-    `plan` says when those that are left can go; `stopped` why the run ended before they did ("" when none are left).
-    """
-
-    name: str
-    items: tuple[BatchItem, ...]
-    plan: Plan
-    stopped: str = ""
-
-    @overload
-    def __getitem__(self, index: int) -> BatchItem: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[BatchItem]: ...
-    def __getitem__(self, index: int | slice) -> BatchItem | Sequence[BatchItem]:
-        return self.items[index]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{len(self.of(state))} {state}" for state in State if self.of(state))
-        return f"<BatchResult {self.name}: {counts or 'empty'}>"
-
-    def of(self, state: State | str) -> list[BatchItem]:
-        """The items that stand so."""
-        return [item for item in self.items if item.state == state]
-
-    @property
-    def done(self) -> list[BatchItem]:
-        """Answered."""
-        return self.of(State.DONE)
-
-    @property
-    def failed(self) -> list[BatchItem]:
-        """Failed, each with its reason; the next run tries them again."""
-        return self.of(State.FAILED)
-
-    @property
-    def planned(self) -> list[BatchItem]:
-        """Left for later."""
-        return self.of(State.PLANNED)
+_TAKEN_OVER = "another process works on it now"
+_SHORT = frozenset({Reason.MINUTE_LIMIT, Reason.COOLDOWN})
+"""Limits that are over in a while: a guard before OpenRouter, a proxy's say, need not be as patient as ours."""
 
 
 class BatchRun:
     """One run. Methods block for as long as a transaction takes; any number of workers may call them."""
 
-    def __init__(self, guard: Guard, items: Sequence[Item], name: str, spread: Spread, supply: Callable[[], Supply]):
+    def __init__(
+        self,
+        guard: Guard,
+        items: Sequence[Item],
+        name: str,
+        spread: Spread,
+        supply: Callable[[], Supply],
+        *,
+        fresh: bool = False,
+    ) -> None:
+        """`fresh`: what a run before has found is forgotten when this one begins."""
         self.name = name
         self.items = items
+        self._fresh = fresh
         self.trouble: MonitorError | None = None
         """What ended the run and is not about any item: a missing key, a store that is gone."""
         self.stopped = ""
@@ -108,7 +77,9 @@ class BatchRun:
         self._lock = threading.Lock()
         self._pending: deque[Item] = deque()
         self._done = self._failed = self._in_a_row = 0
-        self._closed_until = 0.0
+        self._closed_until = self._opens_at = 0.0
+        self._unsaved: list[tuple[Item, str]] = []
+        """Answers that the store did not take when they came: they are tried again at the end."""
         self._due, self._pause, self._day = 0.0, 0.0, -1
         self._lease = BatchLease(name)
 
@@ -121,6 +92,9 @@ class BatchRun:
     def _begin(self, tx: Transaction) -> None:
         now = self._clock.now()
         self._lease.take(tx, now)
+        if self._fresh:
+            tx.forget_batch(self.name)
+            self._fresh = False
         tx.use_batch(self.name, now)
         for item, result in zip(self.items, self._results(tx), strict=True):
             if result.state is State.DONE:
@@ -140,6 +114,8 @@ class BatchRun:
         return found
 
     def _end(self, tx: Transaction) -> BatchResult:
+        for item, content in self._unsaved:
+            tx.save_batch_item(self.name, item.key, State.DONE, self._clock.now(), content)
         self._lease.end(tx)
         return self._result(tx)
 
@@ -147,6 +123,17 @@ class BatchRun:
         """Let no further item go."""
         with self._lock:
             self.stopped = self.stopped or why
+
+    def keep(self) -> None:
+        """Renew the lease, if that is due, however long an item takes. Ends the run when the batch is another's now."""
+        now = self._clock.now()
+        if self._lease.is_due(now) and not self._store.transact(self._lease.keep, now):
+            self.stop(_TAKEN_OVER)
+
+    def troubled(self, exc: MonitorError) -> None:
+        """End the run by what is not about its items; `end` raises it."""
+        self.trouble = exc
+        self.stop(exc.message)
 
     # Items
 
@@ -159,16 +146,25 @@ class BatchRun:
             if now < self._closed_until and self._spread is not Spread.DAYS:
                 self.stopped = f"the day's requests are spent until {iso(self._closed_until)}"
                 return None
-            wait = max(self._closed_until, self._due_at(now)) - now
+            wait = max(self._closed_until, self._opens_at, self._due_at(now)) - now
             if self.stopped:
                 return None
-            item = self._pending.popleft() if wait <= 0 else None
-            self._store.transact(self._lease.keep, now)
+            item = self._pending[0] if wait <= 0 else None
+            if (item is not None or self._lease.is_due(now)) and not self._store.transact(self._mark, item, now):
+                self.stopped = _TAKEN_OVER
+                return None
             if item is None:
                 return min(wait, LONGEST_NAP)
             self._due = max(self._due, now - self._pause) + self._pause
-            self._store.transact(lambda tx: tx.save_batch_item(self.name, item.key, SENT, now, ""))
-            return item
+            return self._pending.popleft()
+
+    def _mark(self, tx: Transaction, item: Item | None, now: float) -> bool:
+        """Keep the lease, and mark the item as sent; False when the batch is another's now."""
+        if not self._lease.keep(tx, now):
+            return False
+        if item is not None:
+            tx.save_batch_item(self.name, item.key, SENT, now, "")
+        return True
 
     def _due_at(self, now: float) -> float:
         """When the next item is due by the pace of the day; a new day has a pace of its own."""
@@ -184,7 +180,12 @@ class BatchRun:
 
     def answered(self, item: Item, answer: Answer) -> None:
         """Write an answer down."""
-        self._save(item, State.DONE, content_of(item, answer))
+        content = content_of(item, answer)
+        try:
+            self._save(item, State.DONE, content)
+        except StoreError:
+            self._unsaved.append((item, content))
+            raise
         with self._lock:
             self._done += 1
             self._in_a_row = 0
@@ -193,8 +194,12 @@ class BatchRun:
         """Write a failure down; or, when it is not the item's, leave the item for later and end or suspend the run."""
         if isinstance(exc, QuotaExhausted):
             self._later(item)
+            now = self._clock.now()
             with self._lock:
-                self._closed_until = max(self._closed_until, exc.resets_at or next_midnight(self._clock.now()))
+                if exc.reason in _SHORT:
+                    self._opens_at = max(self._opens_at, exc.resets_at or now + SLOT)
+                else:
+                    self._closed_until = max(self._closed_until, exc.resets_at or next_midnight(now))
         elif _is_about(exc):
             self._save(item, State.FAILED, failure_of(item, exc))
             with self._lock:
@@ -204,9 +209,10 @@ class BatchRun:
                     self.stopped = self.stopped or f"{MOST_IN_A_ROW} items in a row failed, the last so: {exc.message}"
         else:
             self._later(item)
-            self.stop(exc.message)
-            if not isinstance(exc, GuardRefused):
-                self.trouble = exc
+            if isinstance(exc, GuardRefused):
+                self.stop(exc.message)
+            else:
+                self.troubled(exc)
 
     def given_up(self, item: Item) -> None:
         """The worker was ended while the item was under way: it is left for later."""
@@ -227,7 +233,7 @@ class BatchRun:
         """How the run stands now."""
         with self._lock:
             now, left = self._clock.now(), len(self.items) - self._done - self._failed
-            waits = max(self._closed_until, self._due if self._spread is not Spread.NOW else 0.0)
+            waits = max(self._closed_until, self._opens_at, self._due if self._spread is not Spread.NOW else 0.0)
         ends_at = self._plan(left).ends_at if left else now
         return Progress(len(self.items), self._done, self._failed, ends_at, waits if waits > now else None)
 
@@ -245,7 +251,8 @@ class BatchRun:
         return 1.0 + retries / calls if calls >= _CALLS_THAT_TELL else 1.0
 
     def _results(self, tx: Transaction) -> Iterator[BatchItem]:
-        kept = {row.item: row for row in tx.batch_items(self.name, [item.key for item in self.items])}
+        keys = [] if self._fresh else [item.key for item in self.items]
+        kept = {row.item: row for row in tx.batch_items(self.name, keys)}
         for item in self.items:
             row = kept.get(item.key)
             yield result_of(item, row.state if row else "", row.content if row else "")
@@ -263,4 +270,6 @@ def _is_about(exc: MonitorError) -> bool:
     """Whether a failure is about the item that met it, rather than about all."""
     if isinstance(exc, BudgetExceeded):
         return exc.reason == Reason.BUDGET_CALL
+    if isinstance(exc, CallFailed) and exc.status == UNAUTHORIZED:
+        return False
     return isinstance(exc, CallFailed | NotFree | ConfigError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+from pathlib import Path
 
 from monitor.errors import MonitorError
 from monitor.store.protocol import Transaction
@@ -19,7 +20,7 @@ class BatchLease:
     def __init__(self, batch: str) -> None:
         self._batch = batch
         self._name = f"batch:{batch}"
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{next(_runs)}"
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}:{next(_runs)}"
         self._until = 0.0
 
     def take(self, tx: Transaction, now: float) -> None:
@@ -35,11 +36,17 @@ class BatchLease:
             )
         self._until = now + LEASE_SECONDS
 
-    def keep(self, tx: Transaction, now: float) -> None:
-        """Renew it when half of it is over."""
-        due = now > self._until - LEASE_SECONDS / 2
-        if due and tx.take_lease(self._name, self._holder, now + LEASE_SECONDS, now):
+    def is_due(self, now: float) -> bool:
+        """Whether it should be renewed: half of it is over."""
+        return now > self._until - LEASE_SECONDS / 2
+
+    def keep(self, tx: Transaction, now: float) -> bool:
+        """Renew it, if that is due. False when it ran out, and another process has taken the batch since."""
+        if self.is_due(now):
+            if not tx.take_lease(self._name, self._holder, now + LEASE_SECONDS, now):
+                return False
             self._until = now + LEASE_SECONDS
+        return True
 
     def end(self, tx: Transaction) -> None:
         """Give it back."""
@@ -50,7 +57,7 @@ class BatchLease:
 
 def _is_dead(holder: str) -> bool:
     """Whether the process of this machine that held a lease has ended without giving it back."""
-    host, pid, *_ = [*holder.split(":"), "", ""]
+    host, pid, began, *_ = [*holder.split(":"), "", "", ""]
     if host != socket.gethostname() or not pid.isdecimal():
         return False
     try:
@@ -59,4 +66,14 @@ def _is_dead(holder: str) -> bool:
         return True
     except (PermissionError, OverflowError):
         return False
-    return False
+    # In a container that was started anew everybody has the number of somebody before.
+    return began.startswith("s") and began != _began(int(pid))
+
+
+def _began(pid: int) -> str:
+    """When a process began, by the system's own count, which tells it from another one of its number; "" if untold."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"s{line.rpartition(')')[2].split()[19]}"
+    except (OSError, IndexError):
+        return ""

@@ -16,6 +16,8 @@ from monitor.transport.aio import shielded
 
 Ask = Callable[[Wish], Awaitable[Answer]]
 
+KEEP_SECONDS = 60.0
+
 
 async def work_in_tasks(run: BatchRun, ask: Ask, concurrency: int, tell: Tell | None) -> BatchResult:
     """Work on a batch to its end, or to that of the day. Raises what ended it, if that is not about its items.
@@ -24,9 +26,12 @@ async def work_in_tasks(run: BatchRun, ask: Ask, concurrency: int, tell: Tell | 
     """
     await shielded(run.begin)
     try:
-        async with anyio.create_task_group() as group:
-            for _ in range(min(concurrency, len(run.items))):
-                group.start_soon(_work, run, ask, tell)
+        async with anyio.create_task_group() as keeping:
+            keeping.start_soon(_keep, run)
+            async with anyio.create_task_group() as group:
+                for _ in range(min(concurrency, len(run.items))):
+                    group.start_soon(_work, run, ask, tell)
+            keeping.cancel_scope.cancel()
     except BaseException:
         run.stop("it was interrupted")
         raise
@@ -36,7 +41,24 @@ async def work_in_tasks(run: BatchRun, ask: Ask, concurrency: int, tell: Tell | 
     return with_plan
 
 
+async def _keep(run: BatchRun) -> None:
+    """Keep the lease for as long as anything is under way."""
+    while True:
+        await anyio.sleep(KEEP_SECONDS)
+        try:
+            await shielded(run.keep)
+        except MonitorError as exc:
+            run.troubled(exc)
+
+
 async def _work(run: BatchRun, ask: Ask, tell: Tell | None) -> None:
+    try:
+        await _work_on(run, ask, tell)
+    except MonitorError as exc:
+        run.troubled(exc)  # in a group of tasks it would be raised as one of a group of exceptions
+
+
+async def _work_on(run: BatchRun, ask: Ask, tell: Tell | None) -> None:
     while True:
         step: Item | float | None = await shielded(run.take)
         if step is None:

@@ -39,6 +39,7 @@ def work_in_threads(run: BatchRun, ask: Ask, clock: Clock, concurrency: int, tel
         while any(worker.is_alive() for worker in workers):
             changed.wait(TELL_SECONDS)
             changed.clear()
+            run.keep()
             if tell is not None:
                 tell(run.progress())
     except BaseException:
@@ -95,12 +96,10 @@ def _work(run: BatchRun, ask: Ask, clock: Clock, changed: threading.Event) -> No
                 run.answered(step, answer)
             changed.set()
     except MonitorError as exc:
-        run.trouble = exc
-        run.stop(exc.message)
+        run.troubled(exc)
     except Exception as exc:
         # Nobody waits for a thread's exception: without this the batch would only seem to end early.
         log.exception("a worker of the batch %s failed", run.name)
-        run.trouble = MonitorError(f"a worker failed: {type(exc).__name__}: {exc}.", hint="This is a fault of ours.")
-        run.stop("a worker failed")
+        run.troubled(MonitorError(f"a worker failed: {type(exc).__name__}: {exc}.", hint="This is a fault of ours."))
     finally:
         changed.set()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from client_kit import NOON
 
+from monitor.policy.windows import SLOT
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
 from tests.fakes.processes import Worker
@@ -76,6 +77,9 @@ def test_killed_while_it_waits_for_a_minute(runs):
                 break
     assert line == "ended 50 0 450"
     assert len(runs.asked()) == len(set(runs.asked())) == A_DAY
+    # Nor is time lost by it: twenty, twenty and ten, each as soon as the slots of those before are free.
+    at = [post.at for post in runs.sim.books.posts]
+    assert at[-1] - at[0] == pytest.approx(2 * SLOT, rel=0.02)
     assert runs.sim.books.overshoots == 0
     assert runs.sim.books.cost_usd == 0
 

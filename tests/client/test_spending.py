@@ -23,7 +23,7 @@ def test_a_model_that_nobody_serves_is_asked_once(worlds):
         client.chat(HELLO, model=CODER, wait=PATIENT)
     assert caught.value.status == 404
     assert 'fallbacks="free"' in caught.value.hint
-    with pytest.raises(CallFailed, match="nobody serves qwen/qwen3-coder:free now.* until 2026-11-24T12:10:00Z"):
+    with pytest.raises(CallFailed, match=r"nobody serves qwen/qwen3-coder:free now.* until 2026-11-24T12:10:00Z"):
         client.chat(HELLO, model=CODER, wait=PATIENT)
     assert (world.clock.now(), world.sim.books.requests) == (NOON, 1)
     world.clock.advance(600)
