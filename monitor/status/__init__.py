@@ -38,20 +38,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from monitor.bookings import DEFAULT_PER_DAY, day_window, minute_limit
-from monitor.clock import DAY, age_of, day_of, month_start_day, next_midnight
+from monitor.bookings import DEFAULT_PER_DAY
+from monitor.clock import DAY, day_of
 from monitor.config import Settings
-from monitor.errors import ConfigError
-from monitor.model import Event, KeyFacts, Outcome, PriceClass
+from monitor.model import Event, Outcome
 from monitor.policy.alert_states import AlertState, Phase
-from monitor.policy.balances import MinuteWindow
-from monitor.policy.circuit import Circuit, State, state_of
-from monitor.policy.forecast import exhaustion_at, pace_per_hour
 from monitor.policy.notices import Health, rank
-from monitor.policy.retry_budget import SPANS, span_of
-from monitor.policy.shares import promised
-from monitor.policy.windows import SLOT, day_remaining, minute_opens_at
-from monitor.store.protocol import ALL_APPS, AccountState
+from monitor.status import models, money, quota
+from monitor.store.protocol import AccountState
 from monitor.store.sqlite import browse
 from monitor.store.sqlite.reader import Reader
 from monitor.store.sqlite.reports import Reports
@@ -83,24 +77,24 @@ def gather(reader: Reader, settings: Settings, now: float, *, events: int = EVEN
     with reader.moment() as reports:
         account = reports.account(settings.account)
         windows = reports.day_windows(settings.account, day_of(now))
-        day = _day(account, settings, windows, now, reports.pace_mark(settings.account, now))
+        day = quota.day(account, settings, windows, now, reports.pace_mark(settings.account, now))
         open_now, expired = reports.in_flight(now)
         status |= {
             "alerts": alerts(reports),
             "paused": [{**pause._asdict(), "app": pause.app or None} for pause in reports.pauses(now)],
             "day": day,
-            "minute": _minute(reports, account, settings, now),
-            "apps": _apps(settings, windows, day["limit"]),
-            "key": _key(reports, settings),
-            "spend": _spend(reports, settings, now),
+            "minute": quota.minute(reports, account, settings, now),
+            "apps": quota.apps(settings, windows, day["limit"]),
+            "key": money.key(reports, settings),
+            "spend": money.spend(reports, settings, now),
             "in_flight": {"attempts": open_now, "expired": expired},
             "cooling": [
                 {"subject": _COOLING.get(subject, subject), "until": until}
                 for subject, until in reports.cooling(settings.account, now).items()
             ],
-            "circuits": _circuits(reports, settings, now),
-            "amplification": _amplification(reports, settings, now),
-            "catalogue": _catalogue(reports, settings, now),
+            "circuits": models.circuits(reports, settings, now),
+            "amplification": models.amplification(reports, settings, now),
+            "catalogue": models.catalogue(reports, settings, now),
         }
     status["refused_today"] = _refused(reader, now)
     status["failures"] = _failures(reader)
@@ -177,7 +171,7 @@ def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
     return {
         "alerts": NO_ALERTS,
         "paused": [],
-        "day": _day(AccountState(), settings, {}, now),
+        "day": quota.day(AccountState(), settings, {}, now),
         "minute": {
             "limit": settings.quota.per_minute,
             "used": 0,
@@ -185,160 +179,15 @@ def _nothing_yet(settings: Settings, now: float) -> dict[str, Any]:
             "opens_at": None,
             "resets_at": None,
         },
-        "apps": _apps(settings, {}, settings.quota.per_day or DEFAULT_PER_DAY),
-        "key": {"present": key_present(settings), "read_at": None, "error": None, **_no_facts()},
-        "spend": _money(settings, 0.0, 0.0, 0.0),
+        "apps": quota.apps(settings, {}, settings.quota.per_day or DEFAULT_PER_DAY),
+        "key": {"present": money.key_present(settings), "read_at": None, "error": None, **money.no_facts()},
+        "spend": money.money(settings, 0.0, 0.0, 0.0),
         "in_flight": {"attempts": 0, "expired": 0},
         "cooling": [],
         "circuits": [],
-        "amplification": _amplified(0, 0, 0, 0, 0),
+        "amplification": models.amplified(0, 0, 0, 0, 0),
         "catalogue": None,
         "refused_today": {"total": 0, "by_reason": {}, "shadow": {}, "complete": True},
         "failures": [],
         "events": [],
-    }
-
-
-def _day(
-    account: AccountState,
-    settings: Settings,
-    windows: dict[str, tuple[int, int]],
-    now: float,
-    mark: tuple[float, int] | None = None,
-) -> dict[str, Any]:
-    window = day_window(account, settings, *windows.get(ALL_APPS, (0, 0)), now)
-    of_today = account.server_at is not None and day_of(account.server_at) == day_of(now)
-    source = "assumed"
-    if account.server_limit is not None:
-        source = "openrouter"
-    if settings.quota.per_day is not None and settings.quota.per_day == window.limit:
-        source = "settings"
-    left = day_remaining(window, now)
-    return {
-        "limit": window.limit,
-        "limit_source": source,
-        "used": window.used,
-        "used_source": "counted" if window.elsewhere is None else "openrouter",
-        "left": left,
-        "resets_at": next_midnight(now),
-        "elsewhere": account.elsewhere if of_today else 0,
-        "read_at": account.server_at if of_today else None,
-        "closed_until": account.day_closed_until if account.day_closed_until > now else None,
-        "pace_per_hour": pace_per_hour(window.used, now, mark),
-        # What is left says more than used and limit: OpenRouter may have said that the day is spent.
-        "exhausted_at": exhaustion_at(window.used, window.used + left, now, mark),
-    }
-
-
-def _minute(reports: Reports, account: AccountState, settings: Settings, now: float) -> dict[str, Any]:
-    limit = minute_limit(account.minute_limit, account.minute_limit_at, settings, now)
-    newest = reports.newest_send(settings.account)
-    full = newest is not None and newest[0] >= limit > 0
-    blocking = reports.sent_at(settings.account, newest[0] - limit + 1) if full and newest else None
-    opens_at = minute_opens_at(MinuteWindow(limit, blocking, account.minute_closed_until), now)
-    used = min(limit, reports.sends_since(settings.account, now - SLOT))
-    ends_at = newest[1] + SLOT if newest else 0.0
-    return {
-        "limit": limit,
-        "used": used,
-        "left": 0 if opens_at is not None else max(0, limit - used),
-        "opens_at": opens_at,
-        "resets_at": ends_at if ends_at > now else None,
-    }
-
-
-def _apps(settings: Settings, windows: dict[str, tuple[int, int]], limit: int) -> list[dict[str, Any]]:
-    names = sorted({*settings.apps, *(app for app in windows if app != ALL_APPS)})
-    rows = []
-    for name in names:
-        attempts, uncounted = windows.get(name, (0, 0))
-        own = settings.apps.get(name)
-        share = own.share if own else 0.0
-        rows.append(
-            {
-                "app": name,
-                "used": attempts - uncounted,
-                "share": share,
-                "promised": promised(share, limit),
-                "per_day": own.per_day if own else None,
-            }
-        )
-    return rows
-
-
-def _key(reports: Reports, settings: Settings) -> dict[str, Any]:
-    reading = reports.key_reading(settings.account)
-    facts = dataclasses.asdict(reading.facts) if reading.facts else _no_facts()
-    return {"present": key_present(settings), "read_at": reading.at, "error": reading.error, **facts}
-
-
-def _no_facts() -> dict[str, Any]:
-    return dataclasses.asdict(KeyFacts())
-
-
-def key_present(settings: Settings) -> bool:
-    """Whether an API key is set, and can be read."""
-    try:
-        return bool(settings.key())
-    except ConfigError:
-        return False
-
-
-def _spend(reports: Reports, settings: Settings, now: float) -> dict[str, Any]:
-    day = reports.spent_in(settings.account, "day", day_of(now))
-    month = reports.spent_in(settings.account, "month", month_start_day(now))
-    return _money(settings, day.usd, month.usd, month.reserved_usd)
-
-
-def _money(settings: Settings, day: float, month: float, reserved: float) -> dict[str, Any]:
-    return {
-        "day_usd": day,
-        "month_usd": month,
-        "reserved_usd": reserved,
-        "budget_day_usd": settings.budget.per_day_usd,
-        "budget_month_usd": settings.budget.per_month_usd,
-    }
-
-
-def _circuits(reports: Reports, settings: Settings, now: float) -> list[dict[str, Any]]:
-    """Those that a call may not go to, or only to see how the model does."""
-    told = []
-    for model, row in sorted(reports.circuits(settings.account).items()):
-        circuit = Circuit(*row)
-        state = state_of(circuit, now)
-        if state is not State.CLOSED:
-            told.append(
-                {"model": model, "state": str(state), "until": circuit.open_until if state is State.OPEN else None}
-            )
-    return told
-
-
-def _amplification(reports: Reports, settings: Settings, now: float) -> dict[str, Any]:
-    span = span_of(now)
-    hour = reports.counted_in_spans(settings.account, span - SPANS + 1, span)
-    return _amplified(*reports.attempts_and_calls(), sum(reports.saved().values()), *hour)
-
-
-def _amplified(attempts: int, calls: int, saved: int, hour_calls: int, hour_retries: int) -> dict[str, Any]:
-    return {
-        "attempts": attempts,
-        "calls": calls,
-        "ratio": attempts / calls if calls else None,
-        "saved": saved,
-        "last_hour": {"calls": hour_calls, "retries": hour_retries},
-    }
-
-
-def _catalogue(reports: Reports, settings: Settings, now: float) -> dict[str, Any] | None:
-    state = reports.catalogue()
-    if state is None:
-        return None
-    age = age_of(state.fetched_at, now)
-    fresh = age is not None and age <= settings.guard.catalogue_max_age
-    return {
-        "source": state.source,
-        "fetched_at": state.fetched_at,
-        "models": state.models,
-        "free": reports.priced(PriceClass.FREE),
-        "usable": fresh and state.source == settings.base_url,
     }
