@@ -23,6 +23,8 @@ class Attempt:
     seconds: float
     why: str = ""
     """Why it failed and what came of it, in words; "" for the one that answered."""
+    sent: bool = True
+    """False when nothing left this machine, for no connection was made."""
 
     def as_json(self) -> dict[str, Any]:
         """As `ask --json` tells it."""

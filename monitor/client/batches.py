@@ -14,6 +14,7 @@ from monitor.client.looking import supply_of
 from monitor.client.wishes import Wish
 from monitor.clock import iso
 from monitor.errors import ConfigError
+from monitor.openrouter.values import letters
 from monitor.policy.pacing import Spread
 from monitor.refresh import Fetch
 
@@ -42,6 +43,8 @@ def prepare(base: Base, fetch: Fetch, questions: Iterable[Any], manner: Manner) 
         raise ConfigError(f"concurrency is {manner.concurrency}.", hint=f"Give a number from 1 to {MOST_WORKERS}.")
     if manner.spread not in list(Spread):
         raise ConfigError(f"spread is {manner.spread!r}.", hint=f"Say one of {', '.join(Spread)}.")
+    if manner.name is not None and (not isinstance(manner.name, str) or letters(manner.name) != manner.name):
+        raise ConfigError("the name of the batch is no text.", hint="Give one, or none: it is then made of the items.")
     items = list(_items(base, questions, manner.words))
     name = manner.name or name_of(items)
     base.calls.chooser.refresh_key(fetch)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from monitor.client.answers import Answer
+from monitor.client.answers import Answer, Attempt
 from monitor.client.failures import UNAUTHORIZED
 from monitor.client.items import SENT, BatchItem, Item, State, content_of, failure_of, result_of
 from monitor.client.leases import BatchLease
@@ -25,6 +25,7 @@ from monitor.errors import (
     GuardRefused,
     MonitorError,
     NotFree,
+    PollError,
     QuotaExhausted,
     StoreError,
 )
@@ -42,6 +43,9 @@ MOST_IN_A_ROW = 20
 
 LONGEST_NAP = 30.0
 """Seconds after which a worker that waits looks up: the run may have been stopped, and its lease must be kept."""
+
+OFFLINE_PAUSE, LONGEST_OFFLINE = 30.0, 3600.0
+"""Seconds between two tries while no connection can be made, which costs nothing, and after which the run ends."""
 
 _CALLS_THAT_TELL = 10
 _TAKEN_OVER = "another process works on it now"
@@ -78,6 +82,7 @@ class BatchRun:
         self._pending: deque[Item] = deque()
         self._done = self._failed = self._in_a_row = 0
         self._closed_until = self._opens_at = 0.0
+        self._offline_since: float | None = None
         self._unsaved: list[tuple[Item, str]] = []
         """Answers that the store did not take when they came: they are tried again at the end."""
         self._due, self._pause, self._day = 0.0, 0.0, -1
@@ -189,6 +194,7 @@ class BatchRun:
         with self._lock:
             self._done += 1
             self._in_a_row = 0
+            self._offline_since = None
 
     def failed(self, item: Item, exc: MonitorError) -> None:
         """Write a failure down; or, when it is not the item's, leave the item for later and end or suspend the run."""
@@ -200,10 +206,13 @@ class BatchRun:
                     self._opens_at = max(self._opens_at, exc.resets_at or now + SLOT)
                 else:
                     self._closed_until = max(self._closed_until, exc.resets_at or next_midnight(now))
+        elif _never_left(exc) and self._waits_for_the_network():
+            self._later(item)
         elif _is_about(exc):
             self._save(item, State.FAILED, failure_of(item, exc))
             with self._lock:
                 self._failed += 1
+                self._offline_since = None
                 self._in_a_row += 1
                 if self._in_a_row >= MOST_IN_A_ROW:
                     self.stopped = self.stopped or f"{MOST_IN_A_ROW} items in a row failed, the last so: {exc.message}"
@@ -213,6 +222,14 @@ class BatchRun:
                 self.stop(exc.message)
             else:
                 self.troubled(exc)
+
+    def _waits_for_the_network(self) -> bool:
+        """Pause the whole run, for no item is at fault; False when that has lasted for too long."""
+        now = self._clock.now()
+        with self._lock:
+            since = self._offline_since = now if self._offline_since is None else min(self._offline_since, now)
+            self._opens_at = max(self._opens_at, now + OFFLINE_PAUSE)
+            return now - since < LONGEST_OFFLINE
 
     def given_up(self, item: Item) -> None:
         """The worker was ended while the item was under way: it is left for later."""
@@ -270,6 +287,14 @@ def _is_about(exc: MonitorError) -> bool:
     """Whether a failure is about the item that met it, rather than about all."""
     if isinstance(exc, BudgetExceeded):
         return exc.reason == Reason.BUDGET_CALL
-    if isinstance(exc, CallFailed) and exc.status == UNAUTHORIZED:
+    if isinstance(exc, CallFailed) and (exc.status == UNAUTHORIZED or _never_left(exc)):
         return False
     return isinstance(exc, CallFailed | NotFree | ConfigError)
+
+
+def _never_left(exc: MonitorError) -> bool:
+    """Whether a call failed for want of a connection, or of a catalogue, which needs one."""
+    if isinstance(exc, PollError) or (isinstance(exc, GuardRefused) and exc.reason == Reason.CATALOGUE_STALE):
+        return True
+    last = exc.attempts[-1] if isinstance(exc, CallFailed) and exc.attempts else None
+    return isinstance(last, Attempt) and not last.sent

@@ -192,7 +192,8 @@ class Calls:
             free=model in call.free or model.endswith(":free"),
             jitter=self._draw(),
         )
-        call.attempts.append(Attempt(model, ending.outcome, ending.status, tried.seconds, _told(ending, decision)))
+        told = _told(ending, decision)
+        call.attempts.append(Attempt(model, ending.outcome, ending.status, tried.seconds, told, not never_sent))
         if ending.limit is not None and ending.limit.kind is LimitKind.FREE_DAILY:
             raise failures.day_is_spent(ending.limit)
         if decision.never_again:

@@ -150,7 +150,7 @@ class Chooser:
         chosen = pick(call.candidates, circuits, cooling, call.tried, now, again_at=call.again_at)
         if chosen.at > now:
             return chosen
-        if call.attempts:
+        if call.attempts and call.attempts[-1].sent:  # what never left has spent nothing
             self._take_retry(tx, call.attempts, now)
         before = circuits.get(chosen.model, CLOSED)
         entering = entered(before, now)

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from client_kit import CODER, KEY, NOON, QWEN, World, fault
 
@@ -19,7 +20,7 @@ from monitor.client.batching import BatchResult, BatchRun
 from monitor.client.items import State
 from monitor.client.leases import LEASE_SECONDS
 from monitor.client.workers import work_in_threads
-from monitor.clock import DAY
+from monitor.clock import DAY, Clock
 from monitor.errors import StoreUnreachable
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
@@ -83,6 +84,45 @@ def test_a_guard_before_openrouter_that_is_less_patient(worlds):
     found = world.client().batch(questions(5), concurrency=1)
     assert (len(found.done), found.stopped) == (5, "")
     assert world.sim.books.posts[-1].at == pytest.approx(NOON + 40, abs=1)
+
+
+# Networks
+
+
+class Cable(httpx.HTTPTransport):
+    """Pulled out until some time (epoch seconds)."""
+
+    def __init__(self, clock: Clock, until: float) -> None:
+        super().__init__()
+        self.clock = clock
+        self.until = until
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if NOON < self.clock.now() < self.until or (self.clock.now() == NOON and request.method == "POST"):
+            raise httpx.ConnectError("Network is unreachable")
+        return super().handle_request(request)
+
+
+@pytest.mark.parametrize("catalogue", [86_400, 300])
+def test_without_a_network_a_batch_waits(world, catalogue):
+    """No item fails by it, and no retry of the hour is used: when the network is back, all of them are answered."""
+    cable = Cable(world.clock, NOON + 600)
+    client = world.client(options={"transport": cable}, guard={"catalogue_max_age": catalogue})
+    found = client.batch(questions(30), concurrency=1)
+    assert (len(found.done), found.stopped) == (30, "")
+    assert world.sim.books.posts[0].at == pytest.approx(NOON + 600, abs=60)
+    assert world.query("SELECT sum(retries) AS n FROM retry_spans") == [{"n": 0}]
+
+
+def test_a_network_that_stays_away_ends_a_batch(world):
+    """After an hour, by name; everything is left for the next run."""
+    client = world.client()
+    client.models()
+    world.sim.stop()
+    with pytest.raises(CallFailed, match="ConnectError"):
+        client.batch(questions(30), name="b", concurrency=1)
+    assert 3600 <= world.clock.now() - NOON < 4000
+    assert len(client.batch(questions(30), name="b", dry_run=True).planned) == 30
 
 
 # Others
