@@ -17,9 +17,9 @@ __all__ = ["GuardRefused", "NotFree"]
 
 UNAUTHORIZED, NOT_FOUND = 401, 404
 
-_OTHERS = 'Other models may answer: say fallbacks="free".'
-_MORE_TIME = "Give it more time (wait=…)."
-_MORE_TIME_OR_MODELS = 'Give it more time (wait=…), or more models (fallbacks="free").'
+_OTHERS = 'Other models may answer: say fallbacks="free" (in a shell: --fallbacks free).'
+_MORE_TIME = "Give it more time (wait=…; in a shell: --wait)."
+_MORE_TIME_OR_MODELS = 'Give it more time (wait=…, --wait), or more models (fallbacks="free", --fallbacks free).'
 _CHECK_THE_KEY = "Check the key: OPENROUTER_API_KEY, or api_key_file in the settings."
 
 _NEITHER = frozenset({Reason.PAUSED, Reason.STORE_UNAVAILABLE, Reason.CATALOGUE_STALE})
