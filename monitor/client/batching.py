@@ -28,6 +28,7 @@ from monitor.errors import (
     PollError,
     QuotaExhausted,
     StoreError,
+    StoreUnreachable,
 )
 from monitor.model import Reason
 from monitor.policy.pacing import Plan, Spread, Supply, pause_between, plan
@@ -218,7 +219,9 @@ class BatchRun:
                     self.stopped = self.stopped or f"{MOST_IN_A_ROW} items in a row failed, the last so: {exc.message}"
         else:
             self._later(item)
-            if isinstance(exc, GuardRefused):
+            if isinstance(exc, GuardRefused) and exc.reason == Reason.STORE_UNAVAILABLE:
+                self.troubled(StoreUnreachable(exc.message, hint=exc.hint))  # as if we had met it ourselves
+            elif isinstance(exc, GuardRefused):
                 self.stop(exc.message)
             else:
                 self.troubled(exc)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,32 +215,54 @@ def test_beginning_anew_forgets_nothing_before_it_begins(world):
 # Disks
 
 
-def fill_the_disk(client: Any) -> None:
-    """The store's connection may not add a page any more, until it is opened again."""
-    with client._base.guard.ledger.store.transaction() as tx:
-        pages = tx._db.execute("PRAGMA page_count").fetchone()[0]
-        tx._db.execute(f"PRAGMA max_page_count={pages}")
+@contextlib.contextmanager
+def filling_disk() -> Iterator[Callable[[Path], None]]:
+    """Gives a function after which no file may grow beyond what the log of the store is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(store: Path) -> None:
+        # Python ignores SIGXFSZ, so a write beyond the limit fails with EFBIG.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{store}-wal").stat().st_size + 512, hard))
+
+    try:
+        yield fill
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_disk_that_fills_loses_no_finished_item(world):
     """It ends the batch by name; with space again, what was answered is not asked for a second time."""
-    client = world.client()
-    filled = threading.Event()
+    client, filled = world.client(), threading.Event()
 
     def tell(_: object) -> None:
         if world.sim.books.requests >= 20 and not filled.is_set():
             filled.set()
-            fill_the_disk(client)
+            fill(world.path)
 
-    with pytest.raises(StoreUnreachable, match="is full"):
+    with filling_disk() as fill, pytest.raises(StoreUnreachable):
         client.batch(questions(3000), name="b", concurrency=2, progress=tell)
     before = world.sim.books.requests
     finished = world.client().batch(questions(3000), name="b", dry_run=True)
     # Of each worker, one answer can have come that could not be written.
     assert before - 2 <= len(finished.done) <= before < 3000
+    assert finished.failed == []
     world.client().batch(questions(3000)[:before], name="b", concurrency=1)
     again = asked(world)[before:]
     assert not {f"question {item.index}" for item in finished.done} & set(again)
+
+
+def test_a_store_that_the_guard_cannot_write_is_told_alike(world):
+    """Whoever of us meets it first: the exception is the store's, and no item failed by it."""
+    client = world.client()
+    client.models()
+    with client._base.guard.ledger.store.transaction() as tx:
+        tx._db.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON calls BEGIN SELECT RAISE(ABORT, 'no room for a call'); END"
+        )
+    with pytest.raises(StoreUnreachable, match="no room for a call"):
+        client.batch(questions(20), name="b", concurrency=2)
+    assert len(client.batch(questions(20), name="b", dry_run=True).planned) == 20
+    assert world.sim.books.requests == 0
 
 
 def test_an_answer_that_could_not_be_written_is_tried_again(world):
