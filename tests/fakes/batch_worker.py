@@ -24,9 +24,10 @@ class QuietClock(SharedClock):
     """Moves only when all threads sleep, and then to where the first of them wakes: a leap under a request that is
     on its way would put it into another minute than the one it was reserved in."""
 
-    def __init__(self, path: Path, threads: int, *, asking: bool) -> None:
+    def __init__(self, path: Path, *, asking: bool) -> None:
         super().__init__(path)
-        self._threads = threads
+        self.all_there = False
+        """Whether all threads have been started; some may have ended by then."""
         self._asking = asking
         self._changed = threading.Condition()
         self._wakes: list[float] = []
@@ -48,18 +49,17 @@ class QuietClock(SharedClock):
 
     def _all_sleep(self) -> bool:
         alive = sum(thread.name == "openrouter-monitor-batch" for thread in threading.enumerate())
-        # Before the first time that all are there, some are yet to be started; afterwards, some have ended.
-        self._threads = 0 if alive == self._threads else self._threads
-        return not self._threads and sum(at > self.now() for at in self._wakes) == alive
+        return self.all_there and sum(at > self.now() for at in self._wakes) == alive
 
 
 def main(folder: str, base_url: str, items: str, concurrency: str, manner: str) -> None:
-    clock = QuietClock(Path(folder) / "clock", int(concurrency), asking=manner == "asking")
+    clock = QuietClock(Path(folder) / "clock", asking=manner == "asking")
     settings = Settings.build({"store": f"{folder}/monitor.db", "base_url": base_url, "api_key": "sk-or-v1-simulated"})
     with Client("batcher", settings, clock=clock, verify=False) as client:
         say("ready")
 
         def tell(progress: Progress) -> None:
+            clock.all_there = True  # nobody is told before the last thread has been started
             say(f"done {progress.done}")
 
         questions = [{"custom_id": f"q{number}", "prompt": f"question {number}"} for number in range(int(items))]
