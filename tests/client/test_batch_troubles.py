@@ -134,15 +134,21 @@ def test_two_batches_at_once_share_the_quota(tmp_path):
     """Both on one store: together they stay within the minute and the day, and lose no request of it."""
     each, threads = 40, 3
     SharedClock(tmp_path / "clock", NOON).close()
-    clock = QuietClock(tmp_path / "clock", 2 * threads, asking=False)
+    clock = QuietClock(tmp_path / "clock", asking=False)
     found: dict[str, BatchResult] = {}
+    told: set[str] = set()
     with Simulator(SimulatorOptions(per_day=50, per_minute=20), clock=clock) as sim, contextlib.ExitStack() as stack:
         world = World(sim, tmp_path / "store.db", clock, stack)  # type: ignore[arg-type]
         clients = {name: world.client(name, clock=clock, quota={"per_minute": 20}) for name in ("one", "two")}
         clients["one"].models()  # else one of them would wait for the other's catalogue, by a clock that stands
 
         def work(name: str) -> None:
-            found[name] = clients[name].batch(questions(each, name), name=name, concurrency=threads)
+            def tell(_: object) -> None:
+                told.add(name)
+                clock.all_there = len(told) == len(clients)
+
+            asks = questions(each, name)
+            found[name] = clients[name].batch(asks, name=name, concurrency=threads, progress=tell)
 
         runs = [threading.Thread(target=work, args=(name,)) for name in clients]
         for run in runs:
