@@ -210,7 +210,7 @@ def test_a_program_that_forks_and_ends_in_any_order_loses_nothing(store):
         "        count()\n"
         "        os.read(told, 1)\n"  # ends when the parent has ended
         "        count()\n"
-        "        print('written', flush=True)\n"
+        "        os.write(1, b'written\\n')\n"  # at once: unbuffered, print writes the end of the line by itself
         "        sys.exit()\n"
     )
     # The output ends when the last child has ended.
