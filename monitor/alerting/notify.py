@@ -76,9 +76,8 @@ class Courier:
         self._health = Health(way.place)
         self._retry: float | None = None
         self._retry_at = 0.0
-        self._aside: frozenset[str] = (
-            frozenset()
-        )  # what failed, maybe by its own fault: what is new need not wait for it
+        self._aside: frozenset[str] = frozenset()
+        """What failed, maybe by its own fault: what is new need not wait for it."""
 
     def __repr__(self) -> str:
         return f"<Courier by {self.way!r}>"

@@ -7,35 +7,20 @@ import asyncio
 import httpx
 import pytest
 import requests
-from guard_kit import DEADLINE, FREE, KEY, REASON_HEADER, World, bearer, chat, error_of
+from guard_kit import DEADLINE, FREE, REASON_HEADER, World, bearer, chat, error_of
 
 from monitor import guard_client
 from monitor.clock import FakeClock
 from monitor.policy.storm import QUIET_SECONDS, REFUSED_FROM, SLOWED_FROM
 from monitor.transport.course import Guard
 from monitor.transport.effects import TAG, CallTag
-from monitor.transport.with_httpx import AsyncGuardTransport, GuardTransport
+from monitor.transport.with_httpx import AsyncGuardTransport
 from monitor.transport.with_requests import GuardAdapter
 from tests.fakes.builders import NOON
 
 FAILING = {"do": {"kind": "status", "status": 503}}
 SLOWED = 1 + 2 + 4 + 8
 """Seconds that seven tries in a row are slowed by, all together."""
-
-
-@pytest.fixture
-def connect():
-    """A function that gives a guarded client whose waits cost no time."""
-    made: list[httpx.Client] = []
-
-    def start(world: World, clock: FakeClock, **changes: object) -> httpx.Client:
-        guard = Guard("app", world.settings(**changes), clock=clock)
-        made.append(httpx.Client(transport=GuardTransport(guard=guard), headers=bearer(KEY)))
-        return made[-1]
-
-    yield start
-    for client in made:
-        client.close()
 
 
 def post(client: httpx.Client, world: World, text: str = "same", **headers: str) -> httpx.Response:

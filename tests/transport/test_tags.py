@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import httpx
-import pytest
-from guard_kit import FREE, KEY, REASON_HEADER, World, bearer, chat
+from guard_kit import FREE, REASON_HEADER, World, chat
 
 from monitor.clock import FakeClock
-from monitor.transport.course import Guard
 from monitor.transport.effects import TAG, CallTag
-from monitor.transport.with_httpx import GuardTransport
 from tests.fakes.builders import NOON
-
-
-@pytest.fixture
-def connect():
-    """A function that gives a guarded client whose waits cost no time, and its clock."""
-    made: list[httpx.Client] = []
-
-    def start(world: World, clock: FakeClock, **changes: object) -> httpx.Client:
-        guard = Guard("app", world.settings(**changes), clock=clock)
-        made.append(httpx.Client(transport=GuardTransport(guard=guard), headers=bearer(KEY)))
-        return made[-1]
-
-    yield start
-    for client in made:
-        client.close()
 
 
 def post(client: httpx.Client, world: World, tag: object = None) -> httpx.Response:
