@@ -1,8 +1,9 @@
 """A ledger for an event loop: what is asked for in one turn of the loop is booked in one transaction.
 
-A transaction costs more than what one call writes in it, so calls that arrive together share it. It runs on the loop
-itself while nobody else is at the store, for a thread's round trip costs ten times as much; whatever could wait
-(another writer, opening the file, a checkpoint) is left to a thread, and what comes meanwhile waits for the next turn.
+A transaction costs more than what one call writes in it, so calls that arrive together share it, and the end of one
+call, which nobody waits for, is booked with the beginning of the next if that comes soon. It runs on the loop itself
+while nobody else is at the store, for a thread's round trip costs ten times as much; whatever could wait (another
+writer, opening the file, a checkpoint) is left to a thread, and what comes meanwhile waits for the next turn.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from monitor.store.protocol import Store, Transaction
 
 AT_ONCE = 32
 """Bookings in one transaction: more would hold up the loop for longer than a few milliseconds."""
+
+SOON_SECONDS = 0.005
+"""How long what nobody waits for may lie until it is booked; in order all the same, so every verdict counts with it.
+
+Should the process be killed in that time, the call's row stays open, and is swept like any other that was lost.
+"""
 
 log = logging.getLogger("monitor.proxy")
 
@@ -69,7 +76,7 @@ class Desk(Ledger):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._jobs: list[_Job] = []
-        self._called = False
+        self._called = self._timed = False
         self._away: asyncio.Future[list[Any]] | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="monitor-books")
 
@@ -128,18 +135,35 @@ class Desk(Ledger):
         """Take a job from any thread, a finalizer's included."""
         loop = self._loop
         if loop is not None and threading.get_ident() == self._thread:
-            self._line_up(job)
+            self._put_by(job)
             return
         try:
             if loop is None:
                 raise RuntimeError
-            loop.call_soon_threadsafe(self._line_up, job)
+            loop.call_soon_threadsafe(self._put_by, job)
         except RuntimeError:  # the loop has ended
-            for done, outcome in zip([job], self._booked([job], block=False), strict=True):
-                done.ended(outcome)
+            self._book_alone(job)
+
+    def _book_alone(self, job: _Job) -> None:
+        (outcome,) = self._booked([job], block=False)
+        job.ended(outcome)
 
     def _line_up(self, job: _Job) -> None:
         self._jobs.append(job)
+        self._call_again()
+
+    def _put_by(self, job: _Job) -> None:
+        """Line it up for the next transaction, which comes soon."""
+        if self._loop is None:
+            self._book_alone(job)  # another thread handed it in just before the end
+            return
+        self._jobs.append(job)
+        if not (self._called or self._timed):
+            self._timed = True
+            self._loop.call_later(SOON_SECONDS, self._in_time)
+
+    def _in_time(self) -> None:
+        self._timed = False
         self._call_again()
 
     def _flush(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,6 +80,35 @@ async def test_what_comes_together_is_booked_together_and_exactly(desk, transact
     await booked(desk)
     assert one(desk, "SELECT count(*) FROM calls WHERE outcome = 'success'") == 50
     assert one(desk, "SELECT count(*) FROM holds") == 0
+
+
+async def test_the_end_of_a_call_is_booked_with_the_beginning_of_the_next(desk, transactions):
+    """One transaction a call, where one follows another; the end comes first, so the next verdict knows of it."""
+    (hold,) = await holds(desk, 1)
+    desk.settle(hold, success())
+    await asyncio.gather(reserve(desk, 1))
+    assert transactions == [1, 2]
+    assert rows(desk, "SELECT outcome FROM calls ORDER BY id") == [("success",), ("in_flight",)]
+
+
+async def test_the_end_of_the_last_call_is_booked_by_itself(desk, transactions):
+    """It waits for nobody who may never come."""
+    (hold,) = await holds(desk, 1)
+    desk.settle(hold, success())
+    await booked(desk)
+    assert transactions == [1, 1]
+    assert rows(desk, "SELECT outcome FROM calls") == [("success",)]
+
+
+async def test_what_another_thread_hands_in_at_the_very_end_is_booked(desk):
+    """It was on its way to the loop when the desk closed."""
+    (hold,) = await holds(desk, 1)
+    other = threading.Thread(target=desk.settle, args=(hold, success()))
+    other.start()
+    other.join()  # on the loop, which so has not come to it yet
+    await desk.close()
+    await asyncio.sleep(0)
+    assert one(desk, "SELECT outcome FROM calls") == "success"
 
 
 async def test_one_that_fails_takes_nobody_with_it(desk):
