@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tests.bench.server import MODEL, SPACED_HEADER
 
 
-def request(port: int, *, base: str = "/api/v1", stream: bool = False, spaced: bool = False) -> bytes:
+def request(port: int, *, base: str = "/api/v1", stream: bool = False, spaced: str = "") -> bytes:
     """A call as an SDK sends it."""
     messages = [{"role": "user", "content": "What is machine learning?"}]
     body = json.dumps({"model": MODEL, "messages": messages, "stream": stream}).encode()
@@ -21,7 +21,7 @@ def request(port: int, *, base: str = "/api/v1", stream: bool = False, spaced: b
         "Authorization: Bearer sk-or-v1-bench",
         "User-Agent: bench",
         "Accept: */*",
-        *([f"{SPACED_HEADER}: 1"] if spaced else []),
+        *([f"{SPACED_HEADER}: {spaced}"] if spaced else []),
         f"Content-Length: {len(body)}",
         "",
         "",
@@ -80,8 +80,8 @@ async def ask(port: int, at_once: int, calls: int, asked: bytes, chunk: Callable
     await asyncio.gather(*(caller.done for caller in callers))
 
 
-def delays(port: int, streams: int) -> list[float]:
-    """How long each chunk of so many streams at once was on its way, in microseconds."""
+def delays(port: int, streams: int, spaced: str) -> list[float]:
+    """How long each chunk of so many streams at once was on its way, in microseconds. `spaced`: pace or lockstep."""
     found: list[float] = []
 
     def note(data: bytes) -> None:
@@ -89,5 +89,5 @@ def delays(port: int, streams: int) -> list[float]:
         for part in data.split(b'"sent": ')[1:]:
             found.append((now - int(part.split(b"}", 1)[0])) / 1000.0)
 
-    asyncio.run(ask(port, streams, streams, request(port, stream=True, spaced=True), note))
+    asyncio.run(ask(port, streams, streams, request(port, stream=True, spaced=spaced), note))
     return found

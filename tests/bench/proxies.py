@@ -48,7 +48,7 @@ LITELLM_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
 }
 BATCH = 500
-FEW = 100
+FEW = 300
 PLENTY = 10**8
 
 
@@ -204,7 +204,16 @@ def litellm(base_url: str, folder: Path) -> Result:
 
 
 def streams(base_url: str, folder: Path) -> Result:
-    """How long each chunk is on its way when 64 streams of 50 chunks run beside each other."""
+    """How long each chunk is on its way when 64 streams of 50 chunks run beside each other, each at its own pace."""
+    return _streams(base_url, folder, "pace")
+
+
+def lockstep(base_url: str, folder: Path) -> Result:
+    """The same, but all streams' chunks come at the same moment, and queue up: the worst case."""
+    return _streams(base_url, folder, "lockstep")
+
+
+def _streams(base_url: str, folder: Path, spaced: str) -> Result:
     with served(base_url, folder) as ports:
         found: dict[str, list[float]] = {name: [] for name in ports}
         ratios: dict[str, list[float]] = {name: [] for name in ports}
@@ -212,18 +221,24 @@ def streams(base_url: str, folder: Path) -> Result:
             names = list(ports)
             medians = {}
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                took = delays(ports[name], 64)
+                took = delays(ports[name], 64, spaced)
                 found[name] += took
                 medians[name] = statistics.median(took)
             first = next(iter(ports))
             for name in names:
                 ratios[name].append(medians[name] / medians[first])
         return Result(
-            "A chunk of 64 streams at once, on its way",
+            f"A chunk of 64 streams at once ({spaced}), on its way",
             {name: statistics.median(took) for name, took in found.items()},
             {name: sorted(took)[int(len(took) * 0.99)] for name, took in found.items()},
             {name: statistics.median(values) for name, values in ratios.items()},
         )
 
 
-CASES = {"proxy": one, "proxy-rate": rate, "proxy-stream": streams, "proxy-litellm": litellm}
+CASES = {
+    "proxy": one,
+    "proxy-rate": rate,
+    "proxy-stream": streams,
+    "proxy-lockstep": lockstep,
+    "proxy-litellm": litellm,
+}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import time
 
@@ -14,9 +15,10 @@ MODEL = "meta-llama/llama-3.3-70b-instruct:free"
 PAID = "meta-llama/llama-3.3-70b-instruct"
 CHUNKS = 50
 SPACED_HEADER = "X-Bench-Spaced"
-"""Asks for a stream whose chunks come one by one, each with the time at which it was sent."""
+"""Asks for a stream whose chunks come one by one, each with the time at which it was sent: `pace` or `lockstep`."""
 
 SPACE_SECONDS = 0.02
+"""Between two chunks: on average, by chance, as models write; in lockstep always, so that all streams' come at once."""
 
 _USAGE = {
     "prompt_tokens": 10,
@@ -97,15 +99,16 @@ class _Protocol(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + 4 : total], self._buffer[total:]
             if SPACED_HEADER.lower().encode() in head:
-                asyncio.get_running_loop().create_task(self._trickle())
+                lockstep = b": lockstep" in head
+                asyncio.get_running_loop().create_task(self._trickle(lockstep))
             else:
                 self._transport.write(self._answer(head, body))  # type: ignore[attr-defined]
 
-    async def _trickle(self) -> None:
+    async def _trickle(self, lockstep: bool) -> None:
         write = self._transport.write  # type: ignore[attr-defined]
         write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for number in range(CHUNKS):
-            await asyncio.sleep(SPACE_SECONDS)
+            await asyncio.sleep(SPACE_SECONDS if lockstep else random.expovariate(1 / SPACE_SECONDS))
             delta = {"index": 0, "delta": {"content": f"word{number} "}}
             chunk = {**_HEAD, "object": "chat.completion.chunk", "choices": [delta], "sent": time.monotonic_ns()}
             event = b"data: " + json.dumps(chunk).encode() + b"\n\n"
