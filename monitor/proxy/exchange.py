@@ -246,15 +246,15 @@ class Exchange:
 
 
 def _watched(watch: Watch, answer: Passed) -> Taker:
-    """Hands each chunk on, and lets the watch see it."""
+    """Hands each chunk on, then lets the watch see it: the caller does not wait for that."""
     take, feed = answer.take, watch.feed
 
     def taken(chunk: bytes) -> None:
+        take(chunk)
         if feed(chunk):
             watch.settle()
         elif watch.due():
             watch.renew()
-        take(chunk)
 
     return taken
 
