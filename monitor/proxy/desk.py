@@ -142,11 +142,7 @@ class Desk(Ledger):
                 raise RuntimeError
             loop.call_soon_threadsafe(self._put_by, job)
         except RuntimeError:  # the loop has ended
-            self._book_alone(job)
-
-    def _book_alone(self, job: _Job) -> None:
-        (outcome,) = self._booked([job], block=False)
-        job.ended(outcome)
+            job.ended(self._alone(job, block=False))
 
     def _line_up(self, job: _Job) -> None:
         self._jobs.append(job)
@@ -155,7 +151,7 @@ class Desk(Ledger):
     def _put_by(self, job: _Job) -> None:
         """Line it up for the next transaction, which comes soon."""
         if self._loop is None:
-            self._book_alone(job)  # another thread handed it in just before the end
+            job.ended(self._alone(job, block=False))  # another thread handed it in just before the end
             return
         self._jobs.append(job)
         if not (self._called or self._timed):
@@ -200,18 +196,17 @@ class Desk(Ledger):
             self._called = True
             self._loop.call_soon(self._flush)
 
-    def _booked(self, jobs: list[_Job], *, block: bool = True) -> list[Any]:
+    def _booked(self, jobs: list[_Job]) -> list[Any]:
         """Book where waiting does no harm: together, or else one by one. An outcome is a result or an exception."""
         try:
-            if block:
-                self.housekeep()
-            return self.store.transact(_together, jobs, block=block)
+            self.housekeep()
+            return self.store.transact(_together, jobs)
         except StoreError as exc:
             return [exc] * len(jobs)
         except Exception:  # noqa: BLE001 - one of them is at fault; the others must not suffer for it
-            return [self._alone(job, block) for job in jobs]
+            return [self._alone(job) for job in jobs]
 
-    def _alone(self, job: _Job, block: bool) -> Any:
+    def _alone(self, job: _Job, *, block: bool = True) -> Any:
         try:
             return self.store.transact(job.work, block=block)
         except Exception as exc:  # noqa: BLE001 - it is the outcome

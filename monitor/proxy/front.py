@@ -43,9 +43,6 @@ CUT_SECONDS = 10.0
 
 _LISTS = frozenset({"/models", "/models/user"})
 _METHODS = "GET, HEAD, POST"
-_USUAL = re.compile(rf"{ROOT}(/[a-z_-]+)+")
-"""A path in which nothing is written in another way than it is read; most are, and need no closer look."""
-
 _UNPLAIN = re.compile(r"[\x00-\x20\x7f\\#]")
 
 _FAILED = Problem(500, "other", "That failed; the daemon's log says why.", closes=True)
@@ -227,8 +224,6 @@ def is_ours(target: str) -> bool:
 def _target(request: web.BaseRequest) -> str:
     """The request's path and query as they were sent. Raises Turned for what could lead out of `/api/v1`."""
     target = request.raw_path
-    if _USUAL.fullmatch(target):
-        return target
     path = target.partition("?")[0]
     plain = not _UNPLAIN.search(target) and (path.startswith(f"{ROOT}/") or path == BESIDE)
     if not plain or any(part.strip() in (".", "..") for part in _segments(path)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 from monitor.alerting.messages import Message
@@ -78,6 +79,17 @@ class Desk:
 
     def round(self):
         return self.courier.round()
+
+    @contextlib.contextmanager
+    def damaged_store(self):
+        """While this lasts, the store's file holds something else."""
+        path = self.store.path
+        aside = path.with_name("aside.db")
+        self.store.close()
+        path.rename(aside)
+        path.write_bytes(b"no database of ours " * 200)
+        yield
+        aside.replace(path)
 
     def counted(self, result: str) -> float:
         sheet = Sheet()

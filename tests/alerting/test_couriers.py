@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import threading
 from dataclasses import dataclass
@@ -120,19 +119,15 @@ def test_what_arrived_is_not_sent_again_with_what_did_not(desk, clock):
     assert [(m.bundle.alertname, m.bundle.firing) for m in desk.box.taken] == [("A", True), ("A", False), ("B", False)]
 
 
-def test_while_the_store_fails_nothing_is_told_twice(desk, tmp_path):
+def test_while_the_store_fails_nothing_is_told_twice(desk):
     """What was told is known, and is written down when the store is back."""
     desk.standing.fires("A")
     desk.round()
-    desk.store.close()
-    path, aside = tmp_path / "monitor.db", tmp_path / "aside.db"
-    shutil.move(path, aside)
-    path.write_bytes(b"no database of ours " * 200)
-    desk.standing.fires("B")
-    for _ in range(3):
-        desk.round()
-    assert desk.box.names() == ["A", "B"]
-    shutil.move(aside, path)
+    with desk.damaged_store():
+        desk.standing.fires("B")
+        for _ in range(3):
+            desk.round()
+        assert desk.box.names() == ["A", "B"]
     desk.round()
     desk.standing.fires("C")
     desk.round()
@@ -141,16 +136,13 @@ def test_while_the_store_fails_nothing_is_told_twice(desk, tmp_path):
     assert desk.box.names() == ["A", "B", "C"]
 
 
-def test_what_was_told_must_be_known_before_anything_is(desk, tmp_path):
+def test_what_was_told_must_be_known_before_anything_is(desk):
     """A daemon that cannot read what its predecessor told waits, rather than tell it all again."""
     desk.standing.fires("A")
     desk.round()
     desk.restart()
-    desk.store.close()
-    shutil.move(tmp_path / "monitor.db", tmp_path / "aside.db")
-    (tmp_path / "monitor.db").write_bytes(b"no database of ours " * 200)
-    assert desk.round() == FIRST_RETRY_SECONDS
-    shutil.move(tmp_path / "aside.db", tmp_path / "monitor.db")
+    with desk.damaged_store():
+        assert desk.round() == FIRST_RETRY_SECONDS
     desk.clock.advance(FIRST_RETRY_SECONDS)
     assert desk.round() is None
     assert desk.box.names() == ["A"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import threading
 from dataclasses import dataclass
@@ -208,20 +207,16 @@ def test_a_server_that_asks_to_wait_is_not_asked_for_others(desk):
         assert desk.box.tried == 1
 
 
-def test_an_alert_that_comes_back_while_the_store_fails_is_told_once(desk, tmp_path, clock):
+def test_an_alert_that_comes_back_while_the_store_fails_is_told_once(desk, clock):
     """What was to be forgotten and could not be is not taken for forgotten once it has been told of anew."""
     desk.standing.fires("A")
     desk.round()
-    desk.store.close()
-    path, aside = tmp_path / "monitor.db", tmp_path / "aside.db"
-    shutil.move(path, aside)
-    path.write_bytes(b"no database of ours " * 200)
-    desk.standing.states.clear()
-    desk.round()
-    desk.standing.fires("A", at=clock.now() + 60)
-    for _ in range(3):
+    with desk.damaged_store():
+        desk.standing.states.clear()
         desk.round()
-    shutil.move(aside, path)
+        desk.standing.fires("A", at=clock.now() + 60)
+        for _ in range(3):
+            desk.round()
     desk.round()
     desk.restart()
     desk.round()
