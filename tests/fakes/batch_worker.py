@@ -33,6 +33,10 @@ class QuietClock(SharedClock):
         self._wakes: list[float] = []
 
     def sleep(self, seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Only before there are other threads: it waits for a fetch that a killed process has left unfinished.
+            super().sleep(seconds)
+            return
         wake = self.now() + seconds
         with self._changed:
             self._wakes.append(wake)
