@@ -56,12 +56,12 @@ class AnswerReader:
         "_parser",
         "_received",
         "_seen",
-        "_skims",
         "_status",
         "_streams",
         "_text",
         "_text_size",
         "_ttft",
+        "skims",
     )
 
     def __init__(self, endpoint: Endpoint, status: int, headers: Mapping[str, str], *, keep_text: bool = False) -> None:
@@ -73,8 +73,8 @@ class AnswerReader:
         self._events = 0
         # An event is parsed until the model is known and the answer has begun; then only marked ones are.
         self._lean = False
-        # The same for whole chunks, when there is nothing to decode or to keep.
-        self._skims = False
+        self.skims = False
+        """The same for whole chunks, when there is nothing to decode or to keep."""
         self._mark = _MARKS.get(endpoint, _CHAT_MARK)
         self._received = 0
         self._text: list[bytes] | None = [] if keep_text else None
@@ -103,7 +103,7 @@ class AnswerReader:
         if self._opaque:
             self._received += len(chunk)
             return self._is_whole()
-        if self._skims and chunk[-2:] == b"\n\n" and self._parser.idle and not _is_marked(chunk, self._mark):
+        if self.skims and chunk[-2:] == b"\n\n" and self._parser.idle and not _is_marked(chunk, self._mark):
             # The common chunk of a stream: whole events, nothing in them.
             return self._seen
         return self._take(chunk, at, started)
@@ -199,7 +199,7 @@ class AnswerReader:
         if carries and self._ttft is None and after is not None:
             self._ttft = max(0.0, after)
         self._lean = self._ttft is not None and found.model is not None
-        self._skims = self._lean and self._decode is None and self._text is None
+        self.skims = self._lean and self._decode is None and self._text is None
         # `message_start` has a usage too, of the prompt alone: only chat's usage chunk is the last word.
         self._seen = self._seen or found.over or (found.usage_seen and "choices" in event)
 

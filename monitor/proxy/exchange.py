@@ -15,6 +15,7 @@ from aiohttp import web
 from monitor.metrics.proxied import Proxied
 from monitor.proxy.answers import Flow, Passed, joined
 from monitor.proxy.desk import Desk
+from monitor.proxy.onlooker import Onlooker
 from monitor.proxy.problems import SERVER, STOPPING, Problem, Turned
 from monitor.proxy.turns import Closed, Turn, Turns
 from monitor.proxy.upstream import Pairs, Reply, Silent, Unreachable, Upstream, UpstreamError
@@ -202,10 +203,7 @@ class Exchange:
             with joined(self._flow, reply):
                 answer.begin()
                 self._tick()
-                taker = answer.take if watch is None else _watched(watch, answer)
-                await reply.take(self._veil.before(taker))
-                if rest := self._veil.rest():
-                    taker(rest)
+                await self._pour(reply, watch, answer)
             if watch is not None:
                 watch.settle()
             answer.end()
@@ -221,6 +219,19 @@ class Exchange:
                 watch.closed()
             raise
         return answer
+
+    async def _pour(self, reply: Reply, watch: Watch | None, answer: Passed) -> None:
+        """Each chunk goes on as it comes, and is looked at afterwards: the caller does not wait for that."""
+        if watch is None:
+            await self._veiled(reply, answer.take)
+            return
+        with Onlooker(watch) as onlooker:
+            await self._veiled(reply, answer.shown_to(onlooker))
+
+    async def _veiled(self, reply: Reply, taker: Taker) -> None:
+        await reply.take(self._veil.before(taker))
+        if rest := self._veil.rest():
+            taker(rest)
 
     async def _whole(self, reply: Reply, watch: Watch | None, answer: Passed) -> web.StreamResponse:
         """A short answer, in one write; half of it is none."""
@@ -243,20 +254,6 @@ class Exchange:
             answer.whole(body)
         self._tick()
         return answer
-
-
-def _watched(watch: Watch, answer: Passed) -> Taker:
-    """Hands each chunk on, then lets the watch see it: the caller does not wait for that."""
-    take, feed = answer.take, watch.feed
-
-    def taken(chunk: bytes) -> None:
-        take(chunk)
-        if feed(chunk):
-            watch.settle()
-        elif watch.due():
-            watch.renew()
-
-    return taken
 
 
 def refused(answer: Answer) -> web.Response:

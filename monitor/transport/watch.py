@@ -47,6 +47,11 @@ class Watch:
         at = self._clock.monotonic()
         return self._reader.feed(chunk, at, self._started)
 
+    @property
+    def can_wait(self) -> bool:
+        """Whether what comes from now on may be fed late, and many chunks as one: only its end is of interest."""
+        return self.settled or self._reader.skims
+
     def due(self) -> bool:
         """Whether the hold should be renewed, for an answer that takes very long."""
         return not self.settled and self._clock.monotonic() >= self._renew_at
