@@ -53,7 +53,7 @@ class AnswerRows(CallRows):
 
     def record_cached(self, call: OpenCall, at: float, model_served: str) -> None:
         """Write the row of a call that a kept answer answered, so that nothing left."""
-        row = self._insert_call(call, "cached", at, None)
+        row = self._record(call, "cached", at, None)
         self._db.execute("UPDATE calls SET model_served = ?, cost_usd = 0 WHERE id = ?", (model_served, row))
         saved = self._db.execute(
             "INSERT INTO saved (app, n) VALUES (?, 1) ON CONFLICT DO UPDATE SET n = n + 1 RETURNING n", (call.app,)

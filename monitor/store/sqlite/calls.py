@@ -9,6 +9,13 @@ from monitor.store.buckets import DURATION_BOUNDS, TTFT_BOUNDS, bucket
 from monitor.store.protocol import OpenCall, OpenRow
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL, NameRows, pair
 
+_COLUMNS = (
+    "started_at, app, account, endpoint, model_requested, tier, stream, attempt, call_id, reason, estimated_cost_usd,"
+    " counted, lease_until, outcome"
+)
+_OPEN = f"INSERT INTO calls ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_OVER = f"INSERT INTO calls ({_COLUMNS}, ended_at, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
 
 class CallRows(NameRows):
     """Opening, settling and counting attempts."""
@@ -17,37 +24,15 @@ class CallRows(NameRows):
 
     def open_call(self, call: OpenCall) -> int:
         """Write the row of an attempt that is about to leave; with `lease_until` it is a hold."""
-        return self._insert_call(call, "in_flight", None, None)
+        return int(self._db.execute(_OPEN, (*_values(call), "in_flight")).lastrowid or 0)
 
     def record_refusal(self, call: OpenCall, at: float, error: str) -> int:
         """Write the row of an attempt that was refused and never left."""
-        return self._insert_call(call, "refused", at, error)
+        return self._record(call, "refused", at, error)
 
-    def _insert_call(self, call: OpenCall, outcome: str, ended_at: float | None, error: str | None) -> int:
-        cursor = self._db.execute(
-            "INSERT INTO calls (started_at, ended_at, app, account, endpoint, model_requested, tier, stream, attempt,"
-            " call_id, outcome, reason, estimated_cost_usd, error, counted, lease_until)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                call.started_at,
-                ended_at,
-                call.app,
-                call.account,
-                call.endpoint,
-                call.model,
-                call.tier,
-                call.stream,
-                call.attempt,
-                call.call_id,
-                outcome,
-                call.reason,
-                call.estimate_usd,
-                error,
-                call.counted,
-                call.lease_until,
-            ),
-        )
-        return int(cursor.lastrowid or 0)
+    def _record(self, call: OpenCall, outcome: str, at: float, error: str | None) -> int:
+        """Write the row of an attempt that was over at once."""
+        return int(self._db.execute(_OVER, (*_values(call), outcome, at, error)).lastrowid or 0)
 
     def close_call(self, row: int, ending: Ending, *, tier: Tier, cost_usd: float | None, at: float, ms: float) -> bool:
         """Settle an open row. False when it was settled before, by whoever came first."""
@@ -70,11 +55,11 @@ class CallRows(NameRows):
                 at,
                 ending.model_served,
                 ending.provider,
-                tier,
+                str(tier),
                 ending.generation_id,
                 ending.status,
-                ending.outcome,
-                ending.limit.kind if ending.limit else None,
+                str(ending.outcome),
+                str(ending.limit.kind) if ending.limit else None,
                 usage.prompt_tokens,
                 usage.completion_tokens,
                 usage.cached_tokens,
@@ -108,10 +93,10 @@ class CallRows(NameRows):
             ttft or 0.0,
             call.app,
             call.model or "",
-            tier,
+            str(tier),
             "none" if ending.status is None else str(ending.status),
-            ending.outcome,
-            ending.limit.kind if ending.limit else "",
+            str(ending.outcome),
+            str(ending.limit.kind) if ending.limit else "",
         )
         update = _totals_update(duration_bucket, ttft_bucket)
         if self._db.execute(update, values).rowcount == 0:
@@ -163,6 +148,25 @@ class CallRows(NameRows):
             " request = ifnull(excluded.request, request), answer = ifnull(excluded.answer, answer)",
             (row, request, answer),
         )
+
+
+def _values(call: OpenCall) -> tuple[object, ...]:
+    # For what is not exactly a str, an int or a float sqlite3 looks for adapters, which costs more than all the rest.
+    return (
+        call.started_at,
+        call.app,
+        call.account,
+        str(call.endpoint),
+        call.model,
+        str(call.tier),
+        int(call.stream),
+        call.attempt,
+        call.call_id,
+        None if call.reason is None else str(call.reason),
+        call.estimate_usd,
+        int(call.counted),
+        call.lease_until,
+    )
 
 
 @cache
