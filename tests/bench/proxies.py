@@ -75,6 +75,8 @@ def served(base_url: str, folder: Path) -> Iterator[Ports]:
         if shutil.which("nginx"):
             ports["nginx"], ports.processes["nginx"] = stack.enter_context(_nginx(ports["bare"], folder))
         ports["forwarder"], ports.processes["forwarder"] = stack.enter_context(_forwarder(ports["bare"]))
+        books = folder / "forwarder.db"
+        ports["forwarder, booking"], _ = stack.enter_context(_forwarder(ports["bare"], str(books)))
         daemon = stack.enter_context(
             DaemonProcess(
                 folder,
@@ -111,9 +113,9 @@ def _nginx(upstream: int, folder: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def _forwarder(upstream: int) -> Iterator[tuple[int, int]]:
-    """Its port, and its process: what asyncio costs at the least."""
-    command = [sys.executable, "-m", "tests.bench.forwarder", str(upstream)]
+def _forwarder(upstream: int, *books: str) -> Iterator[tuple[int, int]]:
+    """Its port, and its process: what asyncio costs at the least; with the path of a store, and a ledger."""
+    command = [sys.executable, "-m", "tests.bench.forwarder", str(upstream), *books]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
