@@ -5,7 +5,8 @@ minute would have stored, as OpenMetrics with timestamps, for `promtool tsdb cre
 daemon's process says of itself (`process_*`, `up`, `scrape_*`) is made up, for it is no process here.
 
 The day has a provider that is busy in the morning, a bad quarter of an hour of 502s, two restarts, a model that is gone
-for some hours, a price that rises, an app that may use a paid model, and a call past the guard.
+for some hours, a price that rises, an app that may use a paid model, and a call past the guard. Two apps use the
+friendly client: their models' circuits open, and some of their questions were answered before.
 """
 
 from __future__ import annotations
@@ -23,18 +24,21 @@ from typing import Any
 
 import httpx
 
+from monitor.client.choosing import Chooser
 from monitor.clock import DAY, FakeClock
 from monitor.config import Settings
 from monitor.ledger import Ask, Ledger
 from monitor.metrics.collector import StoreCollector, name_apps
 from monitor.metrics.polls import FAILURE, SUCCESS, Polls
 from monitor.metrics.proxied import Proxied
-from monitor.model import Ending, Endpoint, Intent, LimitHit, LimitKind, Objection, Outcome, Reason, Usage
+from monitor.model import Ending, Endpoint, Intent, LimitHit, LimitKind, Objection, Outcome, Reason, Tier, Usage
 from monitor.poller.jobs import jobs
 from monitor.refresh import Fetched
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
 from monitor.store import open_store
+from monitor.store.protocol import OpenCall
+from monitor.transport.course import Guard
 
 KEY = "sk-or-v1-of-a-made-up-day"
 END = 20_781 * DAY + 16.6 * 3600
@@ -58,6 +62,8 @@ APPS: dict[str, tuple[float, dict[str, float]]] = {
     "research": (4.0, {R1: 3, PAID: 2}),
 }
 """Calls an hour at the busiest time, and the models by weight."""
+
+FRIENDLY = ("summariser", "notebook")
 
 PACE = {LLAMA: 2.2, CODER: 4.5, R1: 9.0, OSS: 1.4, MISTRAL: 1.8, PAID: 3.0}
 """Median seconds of an answer."""
@@ -88,6 +94,7 @@ class Day:
         name_apps(self.store, settings)
         self.ledger = Ledger(self.store, settings, self.clock)
         self.paying = Ledger(self.store, settings.with_changes(guard={"allow": "any"}), self.clock)
+        self.chooser = Chooser(Guard("summariser", settings, clock=self.clock, ledger=self.ledger))
         self.settings, self.started, self.restarts, self.cpu = settings, self.clock.now(), 0, 0.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -195,6 +202,11 @@ class Day:
         if not 11.5 <= hour < 15:
             models.pop(PAID, None)
         model = model or self.chance.choices(list(models), list(models.values()))[0]
+        if app in FRIENDLY and attempt == 1 and self.chance.random() < 0.08:
+            now = self.clock.now()
+            row = OpenCall(now, app, "team", "chat", model, Tier.FREE, False, 1, call_id)
+            self.store.transact(lambda tx: tx.record_cached(row, now, model))
+            return
         tokens = int(self.chance.lognormvariate(6.3, 0.9))
         plugin = (Objection(Reason.PAID_PLUGIN, "web"),) if self.chance.random() < 0.01 else ()
         intent = Intent(
@@ -213,6 +225,8 @@ class Day:
 
         def settle() -> None:
             book.settle(hold, ending)
+            if app in FRIENDLY:
+                self._remember(model, ending)
             proxied.in_flight -= 1
             proxied.added(self.chance.lognormvariate(-6.8, 0.4))
             if ending.outcome is not Outcome.SUCCESS and attempt < 3 and self.chance.random() < 0.6:
@@ -220,6 +234,12 @@ class Day:
                 self.at(self.clock.now() + wait, lambda: self._call(app, call_id, model, attempt + 1))
 
         self.at(self.clock.now() + seconds, settle)
+
+    def _remember(self, model: str, ending: Ending) -> None:
+        if ending.outcome is Outcome.SUCCESS:
+            self.chooser.note_success(model)
+        else:
+            self.chooser.note_failure(model, ending, never_sent=False)
 
     def _answer(self, model: str, tokens: int, *, stream: bool) -> tuple[Ending, float]:
         hour, luck = self.clock.now() % DAY / 3600, self.chance.random()
