@@ -21,18 +21,18 @@ LOOK_BYTES = 64 * 1024
 class Onlooker:
     """Sees the chunks of one answer for `watch`, and keeps its hold while the answer lasts. Enter it on the loop.
 
-    All that went by has been seen when it is left; to settle is then the caller's.
+    All that went by has been seen when it is left; to settle is then the caller's. What came after an answer's end and
+    was looked at with it counts as said by it: an error there makes it a failed one.
     """
 
-    __slots__ = ("_held", "_loop", "_size", "_timer", "_watch", "see")
+    __slots__ = ("_held", "_loop", "_size", "_timer", "_waits", "_watch")
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._held: list[bytes] = []
         self._size = 0
+        self._waits = False
         self._loop = asyncio.get_running_loop()
-        self.see = self._at_once
-        """Takes a chunk that was handed on. Look it up anew for each."""
 
     def __enter__(self) -> Self:
         self._timer = self._loop.call_later(LOOK_SECONDS, self._in_time)
@@ -42,16 +42,16 @@ class Onlooker:
         self._timer.cancel()
         self._look()
 
-    def _at_once(self, chunk: bytes) -> None:
-        self._feed(chunk)
-        if self._watch.can_wait:
-            self.see = self._later
-
-    def _later(self, chunk: bytes) -> None:
-        self._held.append(chunk)
-        self._size += len(chunk)
-        if self._size > LOOK_BYTES:
-            self._look()
+    def see(self, chunk: bytes) -> None:
+        """Take a chunk that was handed on."""
+        if not self._waits:
+            self._feed(chunk)
+            self._waits = self._watch.can_wait
+        elif not self._watch.settled:
+            self._held.append(chunk)
+            self._size += len(chunk)
+            if self._size > LOOK_BYTES:
+                self._look()
 
     def _look(self) -> None:
         if self._held:

@@ -107,7 +107,7 @@ class Wire(asyncio.Protocol):
         await end
 
     def quiet_for(self, now: float) -> float:
-        """Seconds since the other side was last heard, or asked; as exact as this is asked for often.
+        """Seconds since the other side was last heard, or asked; while it is busy as exact as this is asked for often.
 
         What is heard is noted without the time: to ask for that would cost each chunk of a stream.
         """
@@ -261,6 +261,8 @@ class Wire(asyncio.Protocol):
         self._parser = None
         if self._is_reusable and self._transport is not None and not self._transport.is_closing():
             self.resume()
+            # Exactly, for nobody asks those that lie idle behind others: each has its time from now on.
+            self._heard_at, self._is_heard = self._loop.time(), False
             self._freed(self)
         else:
             self.close()

@@ -41,7 +41,7 @@ class Watch:
         self.settled = False
 
     def feed(self, chunk: bytes) -> bool:
-        """Take a chunk that is about to be handed on. True when `settle` should be called now. Never raises."""
+        """Take a chunk of the answer. True when `settle` should be called now. Never raises."""
         if self.settled:
             return False
         at = self._clock.monotonic()

@@ -53,7 +53,7 @@ PLENTY = 10**8
 
 
 class Ports(dict[str, int]):
-    """Where the upstream, nginx and the daemon answer; and the processes of the latter two."""
+    """Where the upstream and those before it answer; and the processes of the latter."""
 
     def __init__(self, **ports: int) -> None:
         super().__init__(ports)
@@ -76,7 +76,9 @@ def served(base_url: str, folder: Path) -> Iterator[Ports]:
             ports["nginx"], ports.processes["nginx"] = stack.enter_context(_nginx(ports["bare"], folder))
         ports["forwarder"], ports.processes["forwarder"] = stack.enter_context(_forwarder(ports["bare"]))
         books = folder / "forwarder.db"
-        ports["forwarder, booking"], _ = stack.enter_context(_forwarder(ports["bare"], str(books)))
+        ports["forwarder, booking"], ports.processes["forwarder, booking"] = stack.enter_context(
+            _forwarder(ports["bare"], str(books))
+        )
         daemon = stack.enter_context(
             DaemonProcess(
                 folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -17,6 +18,7 @@ from monitor.clock import FakeClock
 from monitor.ledger import LEASE_SECONDS
 from monitor.model import Endpoint
 from monitor.openrouter.answer import AnswerReader
+from monitor.proxy import onlooker as onlooker_module
 from monitor.proxy.desk import Desk
 from monitor.proxy.onlooker import LOOK_BYTES, Onlooker
 from monitor.transport.watch import Watch
@@ -82,9 +84,25 @@ async def test_much_that_lies_unseen_is_looked_at(stream):
         fill = EVENT * (LOOK_BYTES // len(EVENT))
         onlooker.see(fill)
         assert stream.reader.fed == [EVENT]
+        onlooker.see(EVENT)
+        assert stream.reader.fed == [EVENT, fill + EVENT]
+        onlooker.see(fill)
+        assert stream.reader.fed == [EVENT, fill + EVENT]
         onlooker.see(LAST)
-        assert stream.reader.fed == [EVENT, fill + LAST]
+        assert stream.reader.fed == [EVENT, fill + EVENT, fill + LAST]
         assert stream.watch.settled
+
+
+async def test_what_lies_unseen_is_looked_at_from_time_to_time(stream, monkeypatch):
+    """Again and again while the answer lasts, and not once it is over."""
+    monkeypatch.setattr(onlooker_module, "LOOK_SECONDS", 0.001)
+    async with asyncio.timeout(20):
+        with Onlooker(stream.watch) as onlooker:
+            for seen in (1, 2, 3):
+                onlooker.see(EVENT)
+                while len(stream.reader.fed) < seen:
+                    await asyncio.sleep(0.001)
+        assert onlooker._timer.cancelled()
 
 
 async def test_a_call_that_fails_in_the_midst_was_seen_up_to_there(stream):

@@ -13,7 +13,7 @@ import pytest
 from monitor.errors import ConfigError
 from monitor.proxy import upstream as upstream_module
 from monitor.proxy.upstream import Reply, Upstream
-from monitor.proxy.wire import Broken, Unreachable
+from monitor.proxy.wire import Broken, Silent, Unreachable
 from tests.fakes.certificates import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -190,6 +190,59 @@ async def test_old_connections_are_closed(monkeypatch):
         await (await get(upstream)).read()
         while upstream._idle:
             await asyncio.sleep(0.005)
+
+
+async def test_each_connection_that_lies_idle_has_its_own_time():
+    """A burst leaves many; the last of them must not be kept until all before it have had theirs, one by one."""
+    body = OK + b"Content-Length: 2\r\n\r\nhi"
+    async with before(Other(*[body] * 3, stays=True)) as upstream:
+        replies = await asyncio.gather(*(get(upstream) for _ in range(3)))
+        for reply in replies:
+            await reply.read()
+        later = asyncio.get_running_loop().time() + 20
+        assert [wire.quiet_for(later) >= 20 for wire in upstream._idle] == [True] * 3
+
+
+async def test_whoever_speaks_is_not_silent():
+    """What comes, and being read again after a pause, begin the silence anew."""
+    go: asyncio.Queue[bytes] = asyncio.Queue()
+
+    class Speaking(Other):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            while said := await go.get():
+                writer.write(said)
+            writer.close()
+
+    async with before(Speaking()) as upstream:
+        go.put_nowait(OK + b"Content-Length: 3\r\n\r\n")
+        reply = await get(upstream)
+        (wire,) = upstream._busy
+        now, heard = asyncio.get_running_loop().time(), asyncio.Queue[bytes]()
+        taking = asyncio.create_task(reply.take(heard.put_nowait))
+        assert (wire.quiet_for(now), wire.quiet_for(now + 100)) == (0, 100)
+        go.put_nowait(b"x")
+        await heard.get()
+        assert (wire.quiet_for(now + 200), wire.quiet_for(now + 250)) == (0, 50)
+        wire.pause()
+        wire.resume()
+        assert wire.quiet_for(now + 300) == 0
+        go.put_nowait(b"yz")
+        await taking
+        go.put_nowait(b"")
+
+
+async def test_who_may_not_speak_is_not_silent(monkeypatch):
+    """An answer that its reader holds up is not ended for being quiet; one beside it, which may speak, is."""
+    monkeypatch.setattr(upstream_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(upstream_module, "SILENCE_SECONDS", 0.0)
+    async with before(Other(*[OK + b"Content-Length: 3\r\n\r\nx"] * 2, stays=True)) as upstream, asyncio.timeout(20):
+        held, quiet = await get(upstream), await get(upstream)
+        held.pause()
+        with pytest.raises(Silent):
+            await quiet.read()
+        assert held._wire in upstream._busy
+        held.abort()
 
 
 # ---- the environment's proxy ----

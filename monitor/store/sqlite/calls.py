@@ -112,7 +112,7 @@ class CallRows(NameRows):
         row = self._db.execute(
             "INSERT INTO refusals (app, reason, shadow, n) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1"
             " RETURNING n",
-            (app, reason, shadow),
+            (app, str(reason), int(shadow)),
         ).fetchone()
         if row[0] == 1:
             self.give_places(APP, (app,))
