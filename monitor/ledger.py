@@ -21,7 +21,7 @@ from monitor.redact import redact
 from monitor.store.protocol import OpenCall, Store, Transaction
 
 LEASE_SECONDS = 900.0
-"""How long a hold stands without a sign of life. A stream renews it while bytes flow."""
+"""How long a hold stands without a sign of life. A stream renews it while bytes flow, in the proxy while it lasts."""
 
 SWEEP_SECONDS = 30.0
 SWEEP_BATCH = 100
