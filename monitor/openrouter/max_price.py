@@ -39,7 +39,7 @@ def add_max_price(body: bytes, prices: Mapping[str, str | int] | None = None, *,
         value = json.dumps(dict(prices), separators=(",", ":"))
         provider = f'"provider":{{"max_price":{value}}}'.encode()
     # A key can be escaped (`\u0070rovider`): only a body without both can do without looking closer.
-    if body.find(b'"provider"') < 0 and body.find(b"\\u00") < 0:
+    if b'"provider"' not in body and b"\\u00" not in body:
         at = opening.end()
         comma = b"" if body[at : at + 1] == b"}" else b","
         return body[:at] + provider + comma + body[at:]

@@ -14,12 +14,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from monitor.proxy.onlooker import Onlooker
 from monitor.proxy.passing import to_client
 from monitor.proxy.problems import SERVER
 from monitor.proxy.upstream import Reply
 from monitor.proxy.veil import Veil
-from monitor.proxy.wire import Taker
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -59,20 +57,6 @@ class Passed(web.StreamResponse):
         transport = self._transport
         if transport is not None and not transport.is_closing():
             transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._is_chunked else chunk)
-
-    def shown_to(self, onlooker: Onlooker) -> Taker:
-        """What takes the next bytes of its body likewise, then lets `onlooker` see them.
-
-        One function on purpose: what is called between two reads of the socket holds up the next caller's chunk.
-        """
-        transport, is_chunked = self._transport, self._is_chunked
-
-        def take(chunk: bytes) -> None:
-            if transport is not None and not transport.is_closing():
-                transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if is_chunked else chunk)
-            onlooker.see(chunk)
-
-        return take
 
     def end(self) -> None:
         """The proper end of its body."""

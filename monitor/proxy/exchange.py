@@ -226,7 +226,12 @@ class Exchange:
             await self._veiled(reply, answer.take)
             return
         with Onlooker(watch) as onlooker:
-            await self._veiled(reply, answer.shown_to(onlooker))
+
+            def taker(chunk: bytes) -> None:
+                answer.take(chunk)
+                onlooker.see(chunk)
+
+            await self._veiled(reply, taker)
 
     async def _veiled(self, reply: Reply, taker: Taker) -> None:
         await reply.take(self._veil.before(taker))

@@ -164,9 +164,9 @@ class Upstream:
             await asyncio.sleep(LOOK_SECONDS)
             now = loop.time()
             for wire in list(self._busy):
-                if wire.quiet_for(now) > SILENCE_SECONDS and not wire.is_paused:
+                if not wire.is_paused and now - wire.heard_at > SILENCE_SECONDS:
                     wire.fail(Silent(f"nothing came for {SILENCE_SECONDS:g} s"))
-            while self._idle and self._idle[0].quiet_for(now) > KEEP_SECONDS:
+            while self._idle and now - self._idle[0].heard_at > KEEP_SECONDS:
                 self._idle.popleft().close()
 
 

@@ -23,7 +23,7 @@ class Veil:
     def over(self, whole: bytes) -> bytes:
         """All of it, without the key."""
         key = self._key
-        return whole.replace(key, b"*" * len(key)) if key and whole.find(key) >= 0 else whole
+        return whole.replace(key, b"*" * len(key)) if key and key in whole else whole
 
     def before(self, taker: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """What gives each chunk on to `taker` at once, but for an end that may be the beginning of the key."""
@@ -34,7 +34,7 @@ class Veil:
         def take(chunk: bytes) -> None:
             if self._rest:
                 chunk, self._rest = self._rest + chunk, b""
-            if chunk.find(key) >= 0:  # not `in`, which asks first whether it is the number of a byte
+            if key in chunk:
                 chunk = chunk.replace(key, b"*" * len(key))
             if chunk[-1] in key:
                 kept = self._begun(chunk)

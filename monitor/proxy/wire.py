@@ -45,7 +45,8 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self._heard_at, self._is_heard = self._loop.time(), False
+        self.heard_at = 0.0
+        """When the other side was last heard, or asked."""
         self.is_paused = False
         self.serial = 0
         """Which of its requests this connection is at: whoever is late must not end the next one."""
@@ -77,7 +78,7 @@ class Wire(asyncio.Protocol):
         self.serial += 1
         self._parser = httptools.HttpResponseParser(self)
         self._head = self._loop.create_future()
-        self._is_heard = True
+        self.heard_at = self._loop.time()
         self._transport.write(request)
         try:
             await self._head
@@ -106,15 +107,6 @@ class Wire(asyncio.Protocol):
         self.resume()
         await end
 
-    def quiet_for(self, now: float) -> float:
-        """Seconds since the other side was last heard, or asked; while it is busy as exact as this is asked for often.
-
-        What is heard is noted without the time: to ask for that would cost each chunk of a stream.
-        """
-        if self._is_heard:
-            self._heard_at, self._is_heard = now, False
-        return now - self._heard_at
-
     def pause(self) -> None:
         """Take no more for now: whoever takes it cannot pass it on as fast."""
         if not self.is_paused and self._transport is not None:
@@ -124,7 +116,7 @@ class Wire(asyncio.Protocol):
     def resume(self) -> None:
         if self.is_paused and self._transport is not None:
             self.is_paused = False
-            self._is_heard = True
+            self.heard_at = self._loop.time()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
@@ -164,7 +156,7 @@ class Wire(asyncio.Protocol):
         if parser is None:
             self.close()  # nobody asked
             return
-        self._is_heard = True
+        self.heard_at = self._loop.time()
         if not self._is_known:
             self._size += len(data)
             if self._size > HEAD_LIMIT:
@@ -261,8 +253,6 @@ class Wire(asyncio.Protocol):
         self._parser = None
         if self._is_reusable and self._transport is not None and not self._transport.is_closing():
             self.resume()
-            # Exactly, for nobody asks those that lie idle behind others: each has its time from now on.
-            self._heard_at, self._is_heard = self._loop.time(), False
             self._freed(self)
         else:
             self.close()
