@@ -97,7 +97,7 @@ class Daemon:
             collector = StoreCollector(self.settings, self.clock, polls, proxy.figures)
             figures = registry(collector)
             pages = Pages(self.settings, self.clock, figures, self._access, workers)
-            await open_doors(ending, proxy, pages.app(), listening, self._certificate)
+            await open_doors(ending, proxy, pages.handle, listening, self._certificate)
             url = url_of(listening, "http" if self._certificate is None else "https")
             alerts = AlertsJob(
                 store, self.settings, self.clock, polls, collect=figures.collect, ways=self._ways, url=page_of(url)

@@ -1,48 +1,31 @@
 """Writing an upstream's answer to the caller as it came: its own status, headers and bytes, framed anew.
 
-Past the library's response, which decodes and encodes each header and is woken for each chunk: a chunk's whole way is
-from the one socket to the other.
+A chunk's whole way is from the one socket to the other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
-import struct
 from collections.abc import Iterator
 from http import HTTPStatus
-
-from aiohttp import web
 
 from monitor.proxy.passing import to_client
 from monitor.proxy.problems import SERVER
 from monitor.proxy.upstream import Reply
 from monitor.proxy.veil import Veil
+from monitor.serving.messages import BODILESS, Line, Request, Written
 
-_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
+class Passed(Written):
+    """The answer of `reply` to `request`. None of what writes it waits."""
 
-class Passed(web.StreamResponse):
-    """The answer of `reply` to `request`. None of what writes it waits; the library itself writes nothing."""
-
-    def __init__(self, request: web.BaseRequest, reply: Reply, veil: Veil) -> None:
-        super().__init__(status=reply.status)
+    def __init__(self, request: Request, reply: Reply, veil: Veil) -> None:
         self._request, self._reply, self._veil = request, reply, veil
-        self._transport = request.transport
-        modern = request.version >= (1, 1)
-        self._has_body = request.method != "HEAD" and reply.status not in _BODILESS
-        self._is_chunked = modern and self._has_body and reply.length is None
-        self._stays = request.keep_alive is True and (modern or reply.length is not None)
-
-    @property
-    def keep_alive(self) -> bool:
-        return self._stays
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """For the library: it is written already."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """For the library: it is ended already."""
+        self._transport = request.line.transport
+        has_body = request.method != "HEAD" and reply.status not in BODILESS
+        self._is_chunked = request.is_modern and has_body and reply.length is None
+        is_framed = request.is_modern or reply.length is not None
+        self.stays = request.keep_alive and request.is_whole and is_framed
 
     def whole(self, body: bytes) -> None:
         """All of it in one write. Raises ConnectionResetError when the caller has left."""
@@ -65,19 +48,8 @@ class Passed(web.StreamResponse):
 
     def break_off(self) -> bool:
         """End it in the midst, so that the caller sees it: what it waits for is missing. False when it has left."""
-        transport = self._transport
-        self._stays = False
-        if transport is None or transport.is_closing():
-            return False
-        if self._request.version >= (1, 1):
-            transport.close()
-            return True
-        # In HTTP/1.0 the end of the connection may be the proper end of the body: only a reset tells.
-        connection = transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-        return True
+        self.stays = False
+        return self._request.line.cut()
 
     def _send(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -85,8 +57,8 @@ class Passed(web.StreamResponse):
         self._transport.write(data)
 
     def _head(self) -> bytes:
-        reply, version = self._reply, self._request.version
-        lines = [b"HTTP/%d.%d %d %b" % (version[0], version[1], reply.status, reply.reason)]
+        reply, version = self._reply, b"1.1" if self._request.is_modern else b"1.0"
+        lines = [b"HTTP/%b %d %b" % (version, reply.status, reply.reason)]
         headers = to_client(reply.raw_headers)
         lines += [b"%b: %b" % pair for pair in headers]
         if not any(name.lower() == b"server" for name, _ in headers):
@@ -95,38 +67,19 @@ class Passed(web.StreamResponse):
             lines.append(b"Content-Length: %d" % reply.length)
         elif self._is_chunked:
             lines.append(b"Transfer-Encoding: chunked")
-        if not self._stays:
+        if not self.stays:
             lines.append(b"Connection: close")
-        elif version < (1, 1):
+        elif not self._request.is_modern:
             lines.append(b"Connection: keep-alive")
         lines.append(b"\r\n")
         return self._veil.over(b"\r\n".join(lines))
 
 
-class Flow:
-    """Keeps what comes from the upstream in step with what one caller reads."""
-
-    __slots__ = ("reply",)
-
-    def __init__(self) -> None:
-        self.reply: Reply | None = None
-
-    def pause(self) -> None:
-        if self.reply is not None:
-            self.reply.pause()
-
-    def resume(self) -> None:
-        if self.reply is not None:
-            self.reply.resume()
-
-
 @contextlib.contextmanager
-def joined(flow: Flow | None, reply: Reply) -> Iterator[None]:
+def joined(line: Line, reply: Reply) -> Iterator[None]:
     """While this lasts, `reply` comes no faster than it is read."""
-    if flow is not None:
-        flow.reply = reply
+    line.source = reply
     try:
         yield
     finally:
-        if flow is not None:
-            flow.reply = None
+        line.source = None

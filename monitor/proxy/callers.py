@@ -9,14 +9,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping
 
-from aiohttp import web
-
 from monitor.config import Settings
 from monitor.config.parsing import app_name
 from monitor.proxy.problems import Problem, Turned
 from monitor.redact import Secret
+from monitor.serving.messages import Request
 
 APP_HEADER = "X-Openrouter-Monitor-App"
+_APP_HEADER = APP_HEADER.lower()
 APP_KEY = "app:"
 """`app:NAME` in place of a key names the app where no header can be set; `app:NAME:TOKEN` where a token is needed."""
 
@@ -25,7 +25,7 @@ NAMES_AT_MOST = 64
 """Names that apps give themselves, in one run of the daemon; whoever comes later is `other`."""
 
 Misdirected = Callable[[Mapping[str, str]], "tuple[int, str] | None"]
-"""Why a request is not for this machine, by its `Host` and `Origin`: status and message."""
+"""Why a request is not for this machine, by its `host` and `origin`: status and message."""
 
 
 class Callers:
@@ -42,11 +42,9 @@ class Callers:
     def __repr__(self) -> str:
         return f"<Callers: {len(self._known)} known, {len(self._met)} met>"
 
-    def app_of(self, request: web.BaseRequest) -> str:
+    def app_of(self, request: Request) -> str:
         """The app that asks. Raises Turned."""
         headers = request.headers
-        if len(headers.getall("Host", ())) > 1:
-            raise Turned(Problem(400, "host_repeated", "The request has more than one Host header.", closes=True))
         misdirected = self._misdirected(headers)
         if misdirected is not None:
             raise Turned(Problem(misdirected[0], "host_foreign", misdirected[1]))
@@ -54,7 +52,7 @@ class Callers:
         for name, token in self._tokens.items():
             if _same(given, token):
                 return name
-        named = headers.get(APP_HEADER)
+        named = headers.get(_APP_HEADER)
         if given.startswith(APP_KEY):
             by_key, given = self._taken_apart(given)
             named = by_key if named is None else named
@@ -91,7 +89,7 @@ class Callers:
 
 def _credential(headers: Mapping[str, str]) -> str:
     """What the caller shows: a bearer token, or Anthropic's way to give a key."""
-    scheme, _, given = headers.get("Authorization", "").partition(" ")
+    scheme, _, given = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return given.strip()
     return headers.get("x-api-key", "").strip()

@@ -10,10 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
-
 from monitor.metrics.proxied import Proxied
-from monitor.proxy.answers import Flow, Passed, joined
+from monitor.proxy.answers import Passed, joined
 from monitor.proxy.desk import Desk
 from monitor.proxy.onlooker import Onlooker
 from monitor.proxy.problems import SERVER, STOPPING, Problem, Turned
@@ -23,6 +21,7 @@ from monitor.proxy.veil import Veil
 from monitor.proxy.wire import Taker
 from monitor.redact import redact
 from monitor.refresh import Fetch
+from monitor.serving import messages as serving
 from monitor.transport.course import Course, Guard
 from monitor.transport.effects import Effect, Head, Pause, Request, Run, Send, Shell, Sleep
 from monitor.transport.headers import lower_case
@@ -63,17 +62,16 @@ class Exchange:
         self,
         means: Means,
         guard: Guard,
-        request: web.BaseRequest,
+        request: serving.Request,
         url: str,
         headers: Pairs,
         body: bytes,
-        flow: Flow | None,
         veil: Veil,
     ) -> None:
         """`request` is the caller's; `url`, `headers` and `body` are what goes to the upstream."""
         self._means, self._guard, self._request = means, guard, request
         self._url, self._headers, self._body = url, headers, body
-        self._flow, self._veil = flow, veil
+        self._veil = veil
         self._reply: Reply | None = None
         self._turn: Turn | None = None
         self._deadline = guard.clock.monotonic() + guard.settings.guard.wait
@@ -81,7 +79,7 @@ class Exchange:
         """Seconds that went by on our account: not while the upstream, the client or a full window was waited for."""
         self._since = guard.clock.monotonic()
 
-    async def run(self) -> web.StreamResponse:
+    async def run(self) -> serving.Answer:
         """The answer, handed on. Raises Turned when the upstream has none."""
         try:
             try:
@@ -195,12 +193,12 @@ class Exchange:
 
     # ---- the answer ----
 
-    async def _hand_on(self, reply: Reply, watch: Watch | None) -> web.StreamResponse:
+    async def _hand_on(self, reply: Reply, watch: Watch | None) -> serving.Answer:
         answer = Passed(self._request, reply, self._veil)
         if reply.length is not None and reply.length <= WHOLE:
             return await self._whole(reply, watch, answer)
         try:
-            with joined(self._flow, reply):
+            with joined(self._request.line, reply):
                 answer.begin()
                 self._tick()
                 await self._pour(reply, watch, answer)
@@ -238,7 +236,7 @@ class Exchange:
         if rest := self._veil.rest():
             taker(rest)
 
-    async def _whole(self, reply: Reply, watch: Watch | None, answer: Passed) -> web.StreamResponse:
+    async def _whole(self, reply: Reply, watch: Watch | None, answer: Passed) -> serving.Answer:
         """A short answer, in one write; half of it is none."""
         self._tick()
         try:
@@ -261,9 +259,10 @@ class Exchange:
         return answer
 
 
-def refused(answer: Answer) -> web.Response:
+def refused(answer: Answer, *, closes: bool = False) -> serving.Response:
     """The guard's refusal as a response."""
-    return web.Response(status=answer.status, headers={"Server": SERVER, **answer.headers}, body=answer.body)
+    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
+    return serving.Response(answer.status, answer.body, {"Server": SERVER, **headers}, closes=closes)
 
 
 def _advance(step: Callable[[Any], Effect], value: Any) -> Effect | _Done:

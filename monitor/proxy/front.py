@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
-
-from aiohttp import web
 
 from monitor.clock import Clock
 from monitor.config import Settings
@@ -17,7 +14,7 @@ from monitor.errors import ConfigError
 from monitor.metrics.proxied import Proxied
 from monitor.model import Action, Endpoint, Reason, Verdict
 from monitor.openrouter.endpoints import Kind, classify
-from monitor.proxy.answers import Flow, Passed, joined
+from monitor.proxy.answers import Passed, joined
 from monitor.proxy.bodies import check_type, is_form_of_curl, read_body
 from monitor.proxy.callers import Callers
 from monitor.proxy.desk import Desk
@@ -29,6 +26,7 @@ from monitor.proxy.turns import Turns
 from monitor.proxy.upstream import Pairs, Reply, Upstream, UpstreamError
 from monitor.proxy.veil import Veil
 from monitor.refresh import Fetch
+from monitor.serving.messages import Answer, Request, Response
 from monitor.transport.course import Guard
 from monitor.transport.headers import lower_case
 from monitor.transport.refusal import refusal
@@ -43,7 +41,7 @@ CUT_SECONDS = 10.0
 
 _LISTS = frozenset({"/models", "/models/user"})
 _METHODS = "GET, HEAD, POST"
-_UNPLAIN = re.compile(r"[\x00-\x20\x7f\\#]")
+_UNPLAIN = re.compile(r"[^\x21-\x7e]|[\\#]")
 
 _FAILED = Problem(500, "other", "That failed; the daemon's log says why.", closes=True)
 
@@ -65,7 +63,6 @@ class Proxy:
         self._means = Means(desk, upstream, turns, self.figures, self._threads, fetch)
         self._guards: dict[str, Guard] = {}
         self._key = b""
-        self.flow_of: Callable[[asyncio.BaseProtocol | None], Flow | None] = lambda protocol: None
         self._open: set[asyncio.Task[object]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -99,7 +96,7 @@ class Proxy:
         await self._means.desk.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: Request) -> Answer:
         """The answer to one request."""
         task = asyncio.current_task()
         assert task is not None
@@ -112,7 +109,7 @@ class Proxy:
             self.figures.turned_away(exc.problem.why)
             return exc.problem.response(request.path)
         except Exception:
-            log.exception("%s %s failed", request.method, request.rel_url.raw_path)  # decoded, it may hold a line feed
+            log.exception("%s %s failed", request.method, request.target)  # decoded, it may hold a line feed
             return _FAILED.response(request.path)
         finally:
             self.figures.in_flight -= 1
@@ -120,7 +117,7 @@ class Proxy:
             if not self._open:
                 self._idle.set()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: Request) -> Answer:
         app = self._callers.app_of(request)
         if self._draining:
             raise Turned(STOPPING)
@@ -140,10 +137,10 @@ class Proxy:
             self._upstream.root + target if target.startswith(BESIDE) else self._upstream.base_url + target[len(ROOT) :]
         )
 
-    def _headers(self, request: web.BaseRequest) -> Pairs:
+    def _headers(self, request: Request) -> Pairs:
         return [*to_upstream(request.raw_headers), (b"Authorization", b"Bearer " + self._key)]
 
-    async def _judge(self, request: web.BaseRequest, app: str, target: str, url: str) -> web.StreamResponse:
+    async def _judge(self, request: Request, app: str, target: str, url: str) -> Answer:
         check_type(request, target.partition("?")[0])
         headers, veil = self._headers(request), Veil(self._key)
         if is_form_of_curl(request):
@@ -152,9 +149,8 @@ class Proxy:
         if classify("POST", url, self.settings.base_url).kind is Kind.FREE:
             # It manages an account, with a key that is not the caller's.
             return self._no_management()
-        flow = self.flow_of(request.protocol)
         body = await read_body(request, self.settings.proxy.max_body_bytes)
-        return await Exchange(self._means, self._guard(app), request, url, headers, body, flow, veil).run()
+        return await Exchange(self._means, self._guard(app), request, url, headers, body, veil).run()
 
     def _guard(self, app: str) -> Guard:
         guard = self._guards.get(app)
@@ -163,18 +159,16 @@ class Proxy:
             self._guards[app] = guard
         return guard
 
-    def _no_management(self) -> web.StreamResponse:
+    def _no_management(self) -> Answer:
         self.figures.turned_away("management")
         detail = "it manages the account, and the key is the daemon's"
         hint = "Call it with a key of your own, at OpenRouter itself."
         verdict = Verdict(Action.REFUSE, reason=Reason.ENDPOINT_UNKNOWN, detail=detail, hint=hint)
-        response = refused(refusal(verdict, Endpoint.UNKNOWN, self.clock.now()))
-        response.force_close()  # its body is not read
-        return response
+        return refused(refusal(verdict, Endpoint.UNKNOWN, self.clock.now()), closes=True)  # its body is not read
 
     # ---- what bills nothing ----
 
-    async def _pass(self, request: web.BaseRequest, target: str, url: str) -> web.StreamResponse:
+    async def _pass(self, request: Request, target: str, url: str) -> Answer:
         """A GET, which passes as it is."""
         headers = self._headers(request)
         if classify(request.method, url, self.settings.base_url, lower_case(headers)).kind is not Kind.FREE:
@@ -193,18 +187,18 @@ class Proxy:
             if reply is not None:
                 reply.abort()
 
-    async def _listed(self, reply: Reply) -> web.StreamResponse:
+    async def _listed(self, reply: Reply) -> Answer:
         loop, guard = asyncio.get_running_loop(), self.settings.guard
         body, encoding = Veil(self._key).over(await reply.read()), reply.header(b"content-encoding")
         listed = await loop.run_in_executor(self._threads, only_allowed, body, encoding, guard)
         if listed is None:
             raise Turned(Problem(502, "upstream_broken", "OpenRouter's list of models cannot be read."))
-        return web.Response(body=listed, headers={"Content-Type": "application/json", "Server": SERVER})
+        return Response(200, listed, {"Content-Type": "application/json", "Server": SERVER})
 
-    async def _hand_on(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    async def _hand_on(self, request: Request, reply: Reply) -> Answer:
         veil = Veil(self._key)
         answer = Passed(request, reply, veil)
-        with joined(self.flow_of(request.protocol), reply):
+        with joined(request.line, reply):
             try:
                 answer.begin()
                 await reply.take(veil.before(answer.take))
@@ -221,9 +215,9 @@ def is_ours(target: str) -> bool:
     return target.startswith((f"{ROOT}/", BESIDE)) or target.partition("?")[0] == ROOT
 
 
-def _target(request: web.BaseRequest) -> str:
+def _target(request: Request) -> str:
     """The request's path and query as they were sent. Raises Turned for what could lead out of `/api/v1`."""
-    target = request.raw_path
+    target = request.target
     path = target.partition("?")[0]
     plain = not _UNPLAIN.search(target) and (path.startswith(f"{ROOT}/") or path == BESIDE)
     if not plain or any(part.strip() in (".", "..") for part in _segments(path)):

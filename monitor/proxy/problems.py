@@ -10,12 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
 from monitor.redact import redact
+from monitor.serving.messages import Response
 
 SERVER = "openrouter-monitor"
-"""In place of what the library would say, which names its version."""
+"""Who answered, where the upstream does not name itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Problem:
     closes: bool = False
     """Whether the connection ends with it: what else comes over it is not wanted, or cannot be told from a body."""
 
-    def response(self, path: str = "") -> web.Response:
+    def response(self, path: str = "") -> Response:
         """The answer; Anthropic's shape for its endpoint."""
         message = redact(self.message, limit=800)
         metadata = {"limit_source": "openrouter_monitor", "reason": self.why}
@@ -42,10 +41,7 @@ class Problem:
             headers["x-should-retry"] = "false"
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        response = web.Response(status=self.status, body=json.dumps(body).encode(), headers=headers)
-        if self.closes:
-            response.force_close()
-        return response
+        return Response(self.status, json.dumps(body).encode(), headers, closes=self.closes)
 
 
 STOPPING = Problem(503, "stopping", "The daemon is stopping.", {"Retry-After": "5"}, closes=True)

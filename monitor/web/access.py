@@ -48,11 +48,11 @@ class Access:
         return f"<Access at {self.host}:{self.port}{', with a token' if self._token else ''}>"
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> Refused | None:
-        """Why a request must not be answered; None when it may be."""
+        """Why a request must not be answered; None when it may be. `headers` have lower-case names."""
         misdirected = self.misdirected(headers)
         if misdirected is not None:
             return misdirected
-        if self._token and path not in OPEN_PATHS and not self._knows(headers.get("Authorization", "")):
+        if self._token and path not in OPEN_PATHS and not self._knows(headers.get("authorization", "")):
             return Refused(
                 401, "This needs the token of the setting proxy.token, as Authorization: Bearer …, or as a password."
             )
@@ -62,7 +62,7 @@ class Access:
         """Why a request is not for this machine, by what it calls it; None when it is."""
         if self.loopback:
             for header in ("Host", "Origin"):
-                value = headers.get(header)
+                value = headers.get(header.lower())
                 if value is not None and not self._is_ours(value if header == "Host" else _netloc(value)):
                     return Refused(403, f"The {header} header names another place than this machine.")
         return None

@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import StoreError
 from monitor.metrics.exposition import render
+from monitor.serving.messages import Request, Response, told
+from monitor.serving.routes import NotFound, Route, find
 from monitor.store.sqlite.reader import Reader
 from monitor.version import __version__
 from monitor.views.overview import overview
 from monitor.views.traffic import Asked
 from monitor.web.access import Access
-from monitor.web.site import Site, asked_for
+from monitor.web.site import BadQuery, Site, asked_for
 
 T = TypeVar("T")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SECURITY = {
     "Cache-Control": "no-store",
@@ -35,7 +35,6 @@ SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-BODY_LIMIT = 64 * 1024
 
 log = logging.getLogger("monitor.web")
 
@@ -48,43 +47,63 @@ class Pages:
     ) -> None:
         self._settings, self._clock, self._registry = settings, clock, registry
         self._access, self._workers = access, workers
+        self._routes: list[Route] = [
+            Route("/metrics", self.metrics),
+            Route("/-/healthy", self.healthy),
+            Route("/-/ready", self.ready),
+            Route("/api/status", self.status),
+            *Site(settings, clock, self._off_loop).routes(),
+        ]
 
-    def app(self) -> web.Application:
-        """The application that answers with these pages."""
-        app = web.Application(middlewares=[self._guard], client_max_size=BODY_LIMIT)
-        app.router.add_get("/metrics", self.metrics)
-        app.router.add_get("/-/healthy", self.healthy)
-        app.router.add_get("/-/ready", self.ready)
-        app.router.add_get("/api/status", self.status)
-        Site(self._settings, self._clock, self._off_loop).add_to(app.router)
-        app.on_response_prepare.append(_dress)
-        return app
+    async def handle(self, request: Request) -> Response:
+        """The answer to a request."""
+        response = await self._answer(request)
+        for name, value in SECURITY.items():
+            response.headers.setdefault(name, value)
+        return response
 
-    async def healthy(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: Request) -> Response:
+        path = request.path
+        refused = self._access.refusal(path, request.headers)
+        if refused is not None:
+            return told(refused.status, refused.message, _way_in(request) if refused.status == 401 else None)
+        try:
+            answer, parts = find(self._routes, path)
+            if request.method not in ("GET", "HEAD"):
+                return told(405, f"There is nothing to {request.method} at {path}.", {"Allow": "GET, HEAD"})
+            return await answer(request, **parts)
+        except NotFound:
+            return told(404, f"There is nothing at {path}.")
+        except BadQuery as exc:
+            return told(400, f"The query is wrong: {exc}.")
+        except Exception:
+            log.exception("%s %s failed", request.method, request.target)
+            return told(500, "That failed; the daemon's log says why.")
+
+    async def healthy(self, request: Request) -> Response:
         """The process is there and its loop turns: nothing else is asked."""
         return _json({"healthy": True, "version": __version__})
 
-    async def ready(self, request: web.Request) -> web.Response:
+    async def ready(self, request: Request) -> Response:
         """The store can be read and holds this upstream's catalogue, so calls can be judged."""
         why = await self._off_loop(self._unready)
         return _json({"ready": True}) if why is None else _json({"ready": False, "why": why}, 503)
 
-    async def metrics(self, request: web.Request) -> web.Response:
-        accept = ",".join(request.headers.getall("Accept", []))
-        encoding = ",".join(request.headers.getall("Accept-Encoding", []))
-        told = await self._off_loop(lambda: render(self._registry, accept, encoding))
-        headers = {"Content-Type": told.content_type, "Vary": "Accept, Accept-Encoding"}
-        if told.encoding:
-            headers["Content-Encoding"] = told.encoding
-        return web.Response(body=told.body, headers=headers)
+    async def metrics(self, request: Request) -> Response:
+        accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
+        shown = await self._off_loop(lambda: render(self._registry, accept, encoding))
+        headers = {"Content-Type": shown.content_type, "Vary": "Accept, Accept-Encoding"}
+        if shown.encoding:
+            headers["Content-Encoding"] = shown.encoding
+        return Response(200, shown.body, headers)
 
-    async def status(self, request: web.Request) -> web.Response:
+    async def status(self, request: Request) -> Response:
         """What the status page shows, for the window, app and model asked for."""
         asked = asked_for(request.query)
         try:
             return _json(await self._off_loop(lambda: self._gathered(asked)))
         except StoreError as exc:
-            return _error(503, str(exc))
+            return told(503, str(exc))
 
     def _gathered(self, asked: Asked) -> dict[str, Any]:
         with Reader(self._settings.store_path) as reader:
@@ -103,41 +122,14 @@ class Pages:
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = self._access.refusal(request.path, request.headers)
-        if refused is not None:
-            return _error(refused.status, refused.message, _way_in(request) if refused.status == 401 else None)
-        try:
-            return await handler(request)
-        except web.HTTPException as exc:
-            if exc.status < 400:
-                raise
-            allowed = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else {}
-            return _error(exc.status, f"{exc.reason}: {request.method} {request.path}", allowed)
-        except Exception:
-            log.exception("%s %s failed", request.method, request.path)
-            return _error(500, "That failed; the daemon's log says why.")
 
-
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def _json(value: Any, status: int = 200) -> Response:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+    return Response(status, text.encode(), {"Content-Type": "application/json; charset=utf-8"})
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    """In the shape of OpenRouter's own errors."""
-    return _json({"error": {"code": status, "message": message}}, status, headers)
-
-
-def _way_in(request: web.Request) -> dict[str, str]:
+def _way_in(request: Request) -> dict[str, str]:
     """How to show the token: a browser asks the person for a password, a program is told of the header."""
-    if "text/html" in request.headers.get("Accept", ""):
+    if "text/html" in request.headers.get("accept", ""):
         return {"WWW-Authenticate": 'Basic realm="openrouter-monitor: the password is proxy.token", charset="UTF-8"'}
     return {"WWW-Authenticate": "Bearer"}
-
-
-async def _dress(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in SECURITY.items():
-        response.headers.setdefault(name, value)
-    response.headers.popall("Server", None)  # no word of what could be attacked

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from aiohttp import web
-
 from monitor.bookings import minute_limit
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import StoreError
+from monitor.serving.messages import Request, Response
+from monitor.serving.routes import NotFound, Route
 from monitor.status import gather
 from monitor.store.sqlite.reader import Reader
 from monitor.views.glance import glance, lasting, money
@@ -30,6 +30,10 @@ KEPT = "private, max-age=31536000, immutable"
 """For files whose address changes with their content."""
 
 
+class BadQuery(Exception):
+    """A query asks for what there is none of."""
+
+
 class OffLoop(Protocol):
     """Runs work on a thread that may read the store."""
 
@@ -43,44 +47,44 @@ class Site:
         self._settings, self._clock, self._off_loop = settings, clock, off_loop
         self._rendering = Rendering()
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        """Say which page is where."""
-        router.add_get("/", self.status)
-        for path in ("/apps", "/apps/{name:.+}"):
-            router.add_get(path, self.app)
-        for path in ("/models", "/models/{name:.+}"):
-            router.add_get(path, self.model)
-        router.add_get("/calls/{id:[0-9]{1,18}}", self.call)
-        router.add_get("/static/{name}", self.asset)
+    def routes(self) -> list[Route]:
+        """Which page is where."""
+        return [
+            Route("/", self.status),
+            Route("/apps(?:/(?P<name>.+))?", self.app),
+            Route("/models(?:/(?P<name>.+))?", self.model),
+            Route("/calls/(?P<row>[0-9]{1,18})", self.call),
+            Route("/static/(?P<name>[^/]+)", self.asset),
+        ]
 
-    async def asset(self, request: web.Request) -> web.Response:
-        asset = self._rendering.assets.get(request.match_info["name"])
+    async def asset(self, request: Request, name: str) -> Response:
+        asset = self._rendering.assets.get(name)
         if asset is None:
-            raise web.HTTPNotFound
-        headers = {"Cache-Control": KEPT}
-        return web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers)
+            raise NotFound
+        return Response(
+            200, asset.body, {"Content-Type": f"{asset.content_type}; charset=utf-8", "Cache-Control": KEPT}
+        )
 
-    async def status(self, request: web.Request) -> web.Response:
+    async def status(self, request: Request) -> Response:
         """Everything, for the window, app and model asked for."""
         asked = asked_for(request.query)
         return await self._answer(lambda reader, now: self._status(reader, now, asked))
 
-    async def app(self, request: web.Request) -> web.Response:
+    async def app(self, request: Request, name: str | None) -> Response:
         """One app."""
-        asked = asked_for({"window": request.query.get("window", "")})._replace(app=_name(request))
+        asked = asked_for({"window": request.query.get("window", "")})._replace(app=_name(request, name))
         return await self._answer(lambda reader, now: self._app(reader, now, asked))
 
-    async def model(self, request: web.Request) -> web.Response:
+    async def model(self, request: Request, name: str | None) -> Response:
         """One model."""
-        asked = asked_for({"window": request.query.get("window", "")})._replace(model=_name(request))
+        asked = asked_for({"window": request.query.get("window", "")})._replace(model=_name(request, name))
         return await self._answer(lambda reader, now: self._model(reader, now, asked))
 
-    async def call(self, request: web.Request) -> web.Response:
+    async def call(self, request: Request, row: str) -> Response:
         """One attempt."""
-        row = int(request.match_info["id"])
-        return await self._answer(lambda reader, now: self._call(reader, now, row))
+        return await self._answer(lambda reader, now: self._call(reader, now, int(row)))
 
-    async def _answer(self, make: Callable[[Reader, float], str | None]) -> web.Response:
+    async def _answer(self, make: Callable[[Reader, float], str | None]) -> Response:
         def work() -> tuple[int, str]:
             now = self._clock.now()
             try:
@@ -93,7 +97,7 @@ class Site:
             return 200, made
 
         status, text = await self._off_loop(work)
-        return web.Response(text=text, status=status, content_type="text/html")
+        return Response(status, text.encode(), {"Content-Type": "text/html; charset=utf-8"})
 
     def _error(self, title: str, message: str) -> str:
         return self._rendering.page("error", title=title, message=message)
@@ -167,22 +171,21 @@ class Site:
 
 
 def asked_for(query: Mapping[str, str]) -> Asked:
-    """What a query asks for. Raises HTTPBadRequest for a window there is none of, and for a name nobody has."""
+    """What a query asks for. Raises BadQuery for a window there is none of, and for a name nobody has."""
     window = query.get("window") or Asked().window
     if window not in WINDOWS:
-        raise web.HTTPBadRequest(reason=f"window is one of {', '.join(WINDOWS)}")
+        raise BadQuery(f"window is one of {', '.join(WINDOWS)}")
     return Asked(window, _short(query.get("app")), _short(query.get("model")))
 
 
 def _short(name: str | None) -> str | None:
     if name is not None and len(name) > NAME_LIMIT:
-        raise web.HTTPBadRequest(reason="that name is too long")
+        raise BadQuery("that name is too long")
     return name or None
 
 
-def _name(request: web.Request) -> str:
-    name = request.match_info.get("name") or request.query.get("name", "")
-    return _short(name) or ""
+def _name(request: Request, by_path: str | None) -> str:
+    return _short(by_path or request.query.get("name", "")) or ""
 
 
 def _here(asked: Asked) -> str:

@@ -10,17 +10,16 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
-from aiohttp import web
-
 from monitor.clock import Clock, SystemClock
 from monitor.config import Settings
 from monitor.fetching import LoopFetch, session
 from monitor.proxy.callers import Callers
-from monitor.proxy.connections import Connections
 from monitor.proxy.desk import Desk
 from monitor.proxy.doors import certificate, open_doors
 from monitor.proxy.front import Proxy
 from monitor.proxy.upstream import Upstream
+from monitor.serving.messages import Request, Response, told
+from monitor.serving.server import Server
 from monitor.store import open_store
 from monitor.web.access import Access
 
@@ -32,7 +31,7 @@ class ServedProxy:
 
     proxy: Proxy
     desk: Desk
-    connections: Connections
+    connections: Server
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None, drain: float = 5.0) -> None:
         self.settings = settings
@@ -93,10 +92,14 @@ class ServedProxy:
                 self.proxy = Proxy(settings, self._clock, self.desk, upstream, callers, fetch)
                 key = settings.key()
                 self.proxy.know_key(key.reveal() if key else None)
-                self.connections = await open_doors(ending, self.proxy, web.Application(), self._listening, self._tls)
+                self.connections = await open_doors(ending, self.proxy, _no_pages, self._listening, self._tls)
                 ending.callback(fetch.stop)
                 ending.push_async_callback(self.proxy.drain, self._drain)
                 self._started.set_result(None)
                 await self._stop.wait()
         finally:
             store.close()
+
+
+async def _no_pages(request: Request) -> Response:
+    return told(404, "There are no pages here.")

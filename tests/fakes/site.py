@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import tempfile
 import threading
@@ -14,14 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from aiohttp import web
-
 from monitor.alerting.watch import Watch
 from monitor.cli.demo_past import replay
 from monitor.clock import DAY, FakeClock
 from monitor.config import Settings
 from monitor.metrics.collector import StoreCollector, registry
 from monitor.openrouter.catalogue import parse_catalogue
+from monitor.serving.server import Server
 from monitor.simulator.server import Simulator
 from monitor.store import SQLiteStore
 from monitor.store.sqlite.hours import count_hours
@@ -57,13 +57,11 @@ def serving(settings: Settings, clock: FakeClock) -> Iterator[str]:
         with ThreadPoolExecutor(2) as workers:
             made = registry(StoreCollector(settings, clock))
             pages = Pages(settings, clock, made, Access("127.0.0.1:0", None), workers)
-            runner = web.AppRunner(pages.app(), access_log=None)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
-            started.set()
-            await stop.wait()
-            await runner.cleanup()
+            listening = socket.create_server(("127.0.0.1", 0))
+            async with Server(pages.handle, clock).serving(listening):
+                urls.append(f"http://127.0.0.1:{listening.getsockname()[1]}")
+                started.set()
+                await stop.wait()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()

@@ -5,25 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import make_mocked_request
-from multidict import CIMultiDict
 
 from monitor.config import Settings
 from monitor.proxy import callers as callers_module
 from monitor.proxy.callers import Callers
 from monitor.proxy.problems import Turned
+from monitor.serving.messages import Request
 from monitor.web.access import Access
 
 TOKEN, BOT, OWN = "a-long-random-text", "token-of-the-bot", "token-of:the:other"
 
 
+def _request(headers: dict[str, str]) -> Request:
+    request = Request(None)  # type: ignore[arg-type]
+    request.raw_headers = [(name.encode(), value.encode("utf-8")) for name, value in headers.items()]
+    return request
+
+
 def app_of(settings: Settings, **headers: str) -> str:
     """The app's name, or the word for why there is none."""
-    given = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    given.setdefault("Host", "127.0.0.1")
+    given = {"host": "127.0.0.1", **{name.replace("_", "-").lower(): value for name, value in headers.items()}}
     access = Access(settings.listen, settings.proxy.token)
     try:
-        return Callers(settings, access.misdirected).app_of(make_mocked_request("POST", "/api/v1/x", headers=given))
+        return Callers(settings, access.misdirected).app_of(_request(given))
     except Turned as turned:
         return turned.problem.why
 
@@ -108,8 +112,7 @@ def test_names_met_are_bounded_and_known_ones_are_not():
     callers = Callers(one, lambda headers: None)
 
     def named(name: str) -> str:
-        headers = {"Host": "x", "X-Openrouter-Monitor-App": name}
-        return callers.app_of(make_mocked_request("GET", "/", headers=headers))
+        return callers.app_of(_request({"host": "x", "x-openrouter-monitor-app": name}))
 
     names = [named(f"app-{number}") for number in range(100)]
     assert (names[63], names[64], names[99], named("app-0"), named("open")) == (

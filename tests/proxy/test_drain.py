@@ -15,8 +15,8 @@ from wire_kit import ask, connect, get, hear, is_closed, post
 
 from monitor.config import Settings
 from monitor.errors import ConfigError
-from monitor.proxy import doors
 from monitor.proxy.doors import certificate
+from monitor.serving import server
 from monitor.simulator.options import SimulatorOptions
 from monitor.simulator.server import Simulator
 from tests.fakes.certificates import make_certificate
@@ -190,7 +190,7 @@ def test_it_serves_https_by_files(tmp_path):
 
 def test_a_handshake_that_never_comes_is_cut_off(serve, world: World, tmp_path, monkeypatch):
     """Before a TLS connection stands nothing else counts it, so it has the time of a head, and no more."""
-    monkeypatch.setattr(doors, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
     cert, key = make_certificate(tmp_path, "IP:127.0.0.1")
     proxy = serve(world, proxy={"tls_cert": str(cert), "tls_key": str(key)})
     with connect(proxy) as silent, connect(proxy) as half:

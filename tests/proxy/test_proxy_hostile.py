@@ -10,7 +10,9 @@ from guard_kit import FREE, KEY, World, chat, eventually
 from wire_kit import ask, connect, get, hear, is_closed, post
 
 from monitor.metrics.sheet import Sheet
-from monitor.proxy import bodies, connections
+from monitor.proxy import bodies
+from monitor.serving import connection as serving
+from monitor.serving import server
 from monitor.simulator.server import Simulator
 from tests.fakes.proxy import ServedProxy
 
@@ -44,9 +46,9 @@ def proxy(serve, world: World) -> ServedProxy:
         pytest.param(post(BODY, "X-A: b\rX-C: d"), 400, id="bare carriage return"),
         pytest.param(post(BODY, " folded: yes"), 400, id="folded line"),
         pytest.param(post(b"zz\r\n", "Transfer-Encoding: chunked", length=False), 400, id="chunk of no size"),
-        pytest.param(post(BODY, f"X-Long: {'x' * 20_000}"), 400, id="long header"),
-        pytest.param(post(BODY, *(f"X-{i}: y" for i in range(500))), 400, id="many headers"),
-        pytest.param(get(f"/api/v1/models?{'x' * 20_000}"), 400, id="long path"),
+        pytest.param(post(BODY, f"X-Long: {'x' * 40_000}"), 431, id="long header"),
+        pytest.param(post(BODY, *(f"X-{i}: y" for i in range(500))), 431, id="many headers"),
+        pytest.param(get(f"/api/v1/models?{'x' * 40_000}"), 431, id="long path"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 200, 400, id="TLS"),
         pytest.param(post(BODY, "Host: localhost"), 400, id="two hosts"),
         pytest.param(post(BODY, host="evil.example"), 403, id="rebound host"),
@@ -104,8 +106,8 @@ def test_two_requests_in_one_packet_are_two(proxy, world):
 
 def test_a_head_that_drips_is_cut_off(proxy, monkeypatch):
     """Letter by letter a client holds its connection for as long as it is allowed, and no longer."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.0)
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.0)
+    monkeypatch.setattr(server, "LOOK_SECONDS", 3600.0)
     with connect(proxy) as slow, connect(proxy) as quick:
         slow.sendall(b"POST /api/v1/chat/comple")
         quick.sendall(post(BODY))
@@ -159,7 +161,7 @@ def test_a_client_that_leaves_before_its_body_is_done_costs_nothing(proxy, world
 
 def test_a_client_that_does_not_read_is_cut_off(serve, worlds, monkeypatch):
     """Who asks for a long answer and never takes it holds the upstream only for so long."""
-    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(serving, "WRITE_SECONDS", 0.0)
     world = worlds(chunks=20_000)
     proxy = serve(world)
     with connect(proxy) as connection:

@@ -123,7 +123,7 @@ def test_tokens_are_compared_in_constant_time(monkeypatch):
     """A comparison that stops at the first difference would give the token away, letter by letter."""
     compared = []
     monkeypatch.setattr(access.hmac, "compare_digest", lambda a, b: bool(compared.append((a, b))))
-    assert Access(BEYOND, Secret(TOKEN)).refusal("/metrics", {"Authorization": "Bearer guess"})
+    assert Access(BEYOND, Secret(TOKEN)).refusal("/metrics", {"authorization": "Bearer guess"})
     assert compared == [(b"guess", TOKEN.encode())]
 
 

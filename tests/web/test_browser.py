@@ -82,7 +82,7 @@ def watched(chromium: Any, width: int, scheme: str = "light", **options: Any) ->
         page.on("pageerror", lambda error: heard.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (heard.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: heard.append(request.url) if "//127.0.0.1:" not in request.url else None)
-        page.on("requestfailed", lambda request: heard.append(f"failed: {request.url}"))
+        page.on("requestfailed", lambda request: heard.append(f"failed: {request.url} {request.failure}"))
         page.on(
             "response", lambda answer: heard.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else 0
         )
