@@ -10,11 +10,22 @@ from monitor.store.protocol import OpenCall, OpenRow
 from monitor.store.sqlite.names import APP, APP_MODEL, MODEL, NameRows, pair
 
 _COLUMNS = (
-    "started_at, app, account, endpoint, model_requested, tier, stream, attempt, call_id, reason, estimated_cost_usd,"
-    " counted, lease_until, outcome"
+    "started_at, app, account, endpoint, model_requested, tier, stream, attempt, call_id, estimated_cost_usd,"
+    " counted, lease_until, outcome, reason"
 )
 _OPEN = f"INSERT INTO calls ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_USUAL = f"INSERT INTO calls ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
 _OVER = f"INSERT INTO calls ({_COLUMNS}, ended_at, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_ENDING = (
+    "ended_at", "model_served", "provider", "tier", "generation_id", "status", "outcome", "limit_kind",
+    "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "duration_ms", "ttft_ms",
+    "error",
+)  # fmt: skip
+_AMEND = (
+    f"UPDATE calls SET {', '.join(f'{name} = ?' for name in _ENDING)}, lease_until = NULL"
+    " WHERE id = ? AND outcome = 'abandoned'"
+)
 
 
 class CallRows(NameRows):
@@ -24,7 +35,14 @@ class CallRows(NameRows):
 
     def open_call(self, call: OpenCall) -> int:
         """Write the row of an attempt that is about to leave; with `lease_until` it is a hold."""
-        return int(self._db.execute(_OPEN, (*_values(call), "in_flight")).lastrowid or 0)
+        # To bind None costs three times as much as a text, for sqlite3 asks whether anybody adapts it.
+        values = _values(call, "in_flight")
+        made = (
+            self._db.execute(_USUAL, values)
+            if call.reason is None
+            else self._db.execute(_OPEN, (*values, str(call.reason)))
+        )
+        return int(made.lastrowid or 0)
 
     def record_refusal(self, call: OpenCall, at: float, error: str) -> int:
         """Write the row of an attempt that was refused and never left."""
@@ -32,46 +50,21 @@ class CallRows(NameRows):
 
     def _record(self, call: OpenCall, outcome: str, at: float, error: str | None) -> int:
         """Write the row of an attempt that was over at once."""
-        return int(self._db.execute(_OVER, (*_values(call), outcome, at, error)).lastrowid or 0)
+        reason = None if call.reason is None else str(call.reason)
+        return int(self._db.execute(_OVER, (*_values(call, outcome), reason, at, error)).lastrowid or 0)
 
     def close_call(self, row: int, ending: Ending, *, tier: Tier, cost_usd: float | None, at: float, ms: float) -> bool:
         """Settle an open row. False when it was settled before, by whoever came first."""
-        return self._update_call(row, ending, tier, cost_usd, at, ms, " AND lease_until IS NOT NULL")
+        told = _told(ending, tier, cost_usd, at, ms)
+        # What is not known is NULL already, and to bind None is dear, as above.
+        known = [value for value in told if value is not None]
+        statement = _closing(tuple([value is not None for value in told]))
+        return self._db.execute(statement, (*known, row)).rowcount == 1
 
     def amend_call(self, row: int, ending: Ending, *, tier: Tier, cost_usd: float | None, at: float, ms: float) -> bool:
         """Put the truth in place of what a sweep had to assume. False when the row holds a true ending already."""
-        return self._update_call(row, ending, tier, cost_usd, at, ms, " AND outcome = 'abandoned'")
-
-    def _update_call(
-        self, row: int, ending: Ending, tier: Tier, cost_usd: float | None, at: float, ms: float, condition: str
-    ) -> bool:
-        usage = ending.usage
-        cursor = self._db.execute(
-            "UPDATE calls SET ended_at = ?, model_served = ?, provider = ?, tier = ?, generation_id = ?, status = ?,"
-            " outcome = ?, limit_kind = ?, prompt_tokens = ?, completion_tokens = ?, cached_tokens = ?,"
-            " reasoning_tokens = ?, cost_usd = ?, duration_ms = ?, ttft_ms = ?, error = ?, lease_until = NULL"
-            f" WHERE id = ?{condition}",
-            (
-                at,
-                ending.model_served,
-                ending.provider,
-                str(tier),
-                ending.generation_id,
-                ending.status,
-                str(ending.outcome),
-                str(ending.limit.kind) if ending.limit else None,
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.cached_tokens,
-                usage.reasoning_tokens,
-                cost_usd,
-                ms,
-                None if ending.ttft is None else ending.ttft * 1000.0,
-                ending.error,
-                row,
-            ),
-        )
-        return cursor.rowcount == 1
+        told = _told(ending, tier, cost_usd, at, ms)
+        return self._db.execute(_AMEND, (*told, row)).rowcount == 1
 
     def add_totals(
         self, call: OpenCall, ending: Ending, *, tier: Tier, cost_usd: float | None, seconds: float, again: bool = False
@@ -150,7 +143,8 @@ class CallRows(NameRows):
         )
 
 
-def _values(call: OpenCall) -> tuple[object, ...]:
+def _values(call: OpenCall, outcome: str) -> tuple[object, ...]:
+    """The values of `_COLUMNS` but for the last, the reason."""
     # For what is not exactly a str, an int or a float sqlite3 looks for adapters, which costs more than all the rest.
     return (
         call.started_at,
@@ -162,11 +156,41 @@ def _values(call: OpenCall) -> tuple[object, ...]:
         int(call.stream),
         call.attempt,
         call.call_id,
-        None if call.reason is None else str(call.reason),
         call.estimate_usd,
         int(call.counted),
         call.lease_until,
+        outcome,
     )
+
+
+def _told(ending: Ending, tier: Tier, cost_usd: float | None, at: float, ms: float) -> tuple[object, ...]:
+    """The values of `_ENDING`."""
+    usage, limit, ttft = ending.usage, ending.limit, ending.ttft
+    return (
+        at,
+        ending.model_served,
+        ending.provider,
+        str(tier),
+        ending.generation_id,
+        ending.status,
+        str(ending.outcome),
+        None if limit is None else str(limit.kind),
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        cost_usd,
+        ms,
+        None if ttft is None else ttft * 1000.0,
+        ending.error,
+    )
+
+
+@cache
+def _closing(known: tuple[bool, ...]) -> str:
+    """The statement that ends an open row, for the columns of `_ENDING` that are known."""
+    columns = "".join(f"{name} = ?, " for name, is_known in zip(_ENDING, known, strict=True) if is_known)
+    return f"UPDATE calls SET {columns}lease_until = NULL WHERE id = ? AND lease_until IS NOT NULL"
 
 
 @cache
