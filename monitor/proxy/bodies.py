@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 from monitor.proxy.problems import Problem, Turned
 from monitor.serving.messages import BrokenBody, Request
@@ -20,7 +21,7 @@ def check_type(request: Request, path: str) -> None:
     `curl -d` says that it sends a form. What begins as JSON cannot be a browser's form, which would spell `{` as `%7B`;
     what a script of a page sends has an `Origin`.
     """
-    media = _media_type(request)
+    media = _media_type(request.headers.get("content-type", ""))
     if media in ("", "application/json") or (media.startswith("application/") and media.endswith("+json")):
         return
     if media == _FORM_OF_CURL and "origin" not in request.headers:
@@ -33,11 +34,12 @@ def check_type(request: Request, path: str) -> None:
 
 def is_form_of_curl(request: Request) -> bool:
     """Whether the type is that of `curl -d`: then it is JSON all the same, or no body that anybody could judge."""
-    return _media_type(request) == _FORM_OF_CURL
+    return _media_type(request.headers.get("content-type", "")) == _FORM_OF_CURL
 
 
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+@lru_cache(maxsize=256)
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, most: int) -> bytes:

@@ -47,7 +47,7 @@ class Means:
     turns: Turns
     figures: Proxied
     threads: Executor
-    fetch: Fetch
+    shell: Shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,7 @@ class Exchange:
     async def _drive(self) -> Any:
         """What the course returns."""
         seen = Request(self._request.method, self._url, lower_case(self._headers), lambda: self._body)
-        means = self._means
-        course = self._guard.course(seen, Shell(means.fetch, _never_sent, self._in_background))
+        course = self._guard.course(seen, self._means.shell)
         step = await self._first(course, is_packed="content-encoding" in seen.headers)
         while not isinstance(step, _Done):
             try:
@@ -177,9 +176,6 @@ class Exchange:
             raise
         finally:
             self._since = self._guard.clock.monotonic()
-
-    def _in_background(self, work: Callable[[], None]) -> None:
-        asyncio.get_running_loop().run_in_executor(self._means.threads, work)
 
     def _end_turn(self) -> None:
         if self._turn is not None:
@@ -271,6 +267,15 @@ def _advance(step: Callable[[Any], Effect], value: Any) -> Effect | _Done:
         return step(value)
     except StopIteration as stop:
         return _Done(stop.value)
+
+
+def shell_of(fetch: Fetch, threads: Executor) -> Shell:
+    """What the courses of a proxy can ask for."""
+
+    def in_background(work: Callable[[], None]) -> None:
+        threads.submit(work)
+
+    return Shell(fetch, _never_sent, in_background)
 
 
 def _never_sent(exc: BaseException) -> bool:

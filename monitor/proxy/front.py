@@ -6,6 +6,8 @@ import asyncio
 import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from monitor.clock import Clock
@@ -18,7 +20,7 @@ from monitor.proxy.answers import Passed, joined
 from monitor.proxy.bodies import check_type, is_form_of_curl, read_body
 from monitor.proxy.callers import Callers
 from monitor.proxy.desk import Desk
-from monitor.proxy.exchange import Exchange, Means, refused, turned
+from monitor.proxy.exchange import Exchange, Means, refused, shell_of, turned
 from monitor.proxy.listing import only_allowed
 from monitor.proxy.passing import to_upstream
 from monitor.proxy.problems import SERVER, STOPPING, Problem, Turned
@@ -48,6 +50,14 @@ _FAILED = Problem(500, "other", "That failed; the daemon's log says why.", close
 log = logging.getLogger("monitor.proxy")
 
 
+class _Way(NamedTuple):
+    """Where a request goes, and whether a POST there would manage an account."""
+
+    path: str
+    url: str
+    manages: bool
+
+
 class Proxy:
     """Answers requests by the upstream, as far as the guard lets them. Enter it on the running loop."""
 
@@ -60,7 +70,9 @@ class Proxy:
         turns = Turns({name: app.priority for name, app in settings.apps.items()})
         self.figures.waiting = lambda: turns.waiting
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="monitor-proxy")
-        self._means = Means(desk, upstream, turns, self.figures, self._threads, fetch)
+        self._means = Means(desk, upstream, turns, self.figures, self._threads, shell_of(fetch, self._threads))
+        # Looked up, for a path is spelled out, decoded and judged in a hundred steps, and apps know few of them.
+        self._way = lru_cache(maxsize=1024)(self._find_way)
         self._guards: dict[str, Guard] = {}
         self._key = b""
         self._open: set[asyncio.Task[object]] = set()
@@ -109,7 +121,7 @@ class Proxy:
             self.figures.turned_away(exc.problem.why)
             return exc.problem.response(request.path)
         except Exception:
-            log.exception("%s %s failed", request.method, request.target)  # decoded, it may hold a line feed
+            log.exception("%s %a failed", request.method, request.target)
             return _FAILED.response(request.path)
         finally:
             self.figures.in_flight -= 1
@@ -121,36 +133,39 @@ class Proxy:
         app = self._callers.app_of(request)
         if self._draining:
             raise Turned(STOPPING)
-        method, target = request.method, _target(request)
+        method, way = request.method, self._way(request.target)
+        if way is None:
+            raise Turned(Problem(400, "path_wrong", "The path cannot be passed on.", closes=True))
         if method not in ("GET", "HEAD", "POST"):
             raise Turned(Problem(405, "method_unknown", f"{method} does not pass.", {"Allow": _METHODS}, True))
         if not self._key:
             message = "The daemon has no API key: start it with OPENROUTER_API_KEY, or set api_key_file."
             raise Turned(Problem(401, "no_key", message, closes=True))
-        url = self._url(target)
-        if method == "POST":
-            return await self._judge(request, app, target, url)
-        return await self._pass(request, target, url)
+        return await (self._judge(request, app, way) if method == "POST" else self._pass(request, way))
 
-    def _url(self, target: str) -> str:
-        return (
-            self._upstream.root + target if target.startswith(BESIDE) else self._upstream.base_url + target[len(ROOT) :]
-        )
+    def _find_way(self, target: str) -> _Way | None:
+        """Where a request for `target` goes; None for what could lead out of `/api/v1`."""
+        path = target.partition("?")[0]
+        if not is_plain(target) or not (path.startswith(f"{ROOT}/") or path == BESIDE):
+            return None
+        base = self.settings.base_url
+        url = self._upstream.root + target if path == BESIDE else base + target[len(ROOT) :]
+        return _Way(path, url, classify("POST", url, base).kind is Kind.FREE)
 
     def _headers(self, request: Request) -> Pairs:
         return [*to_upstream(request.raw_headers), (b"Authorization", b"Bearer " + self._key)]
 
-    async def _judge(self, request: Request, app: str, target: str, url: str) -> Answer:
-        check_type(request, target.partition("?")[0])
+    async def _judge(self, request: Request, app: str, way: _Way) -> Answer:
+        check_type(request, way.path)
         headers, veil = self._headers(request), Veil(self._key)
         if is_form_of_curl(request):
             headers = [pair for pair in headers if pair[0].lower() != b"content-type"]
             headers.append((b"Content-Type", b"application/json"))
-        if classify("POST", url, self.settings.base_url).kind is Kind.FREE:
+        if way.manages:
             # It manages an account, with a key that is not the caller's.
             return self._no_management()
         body = await read_body(request, self.settings.proxy.max_body_bytes)
-        return await Exchange(self._means, self._guard(app), request, url, headers, body, veil).run()
+        return await Exchange(self._means, self._guard(app), request, way.url, headers, body, veil).run()
 
     def _guard(self, app: str) -> Guard:
         guard = self._guards.get(app)
@@ -168,16 +183,16 @@ class Proxy:
 
     # ---- what bills nothing ----
 
-    async def _pass(self, request: Request, target: str, url: str) -> Answer:
+    async def _pass(self, request: Request, way: _Way) -> Answer:
         """A GET, which passes as it is."""
-        headers = self._headers(request)
+        headers, url = self._headers(request), way.url
         if classify(request.method, url, self.settings.base_url, lower_case(headers)).kind is not Kind.FREE:
             # A header that overrides the method would make another request of it, and the key is the daemon's.
             raise Turned(Problem(405, "method_unknown", "The method is overridden.", {"Allow": _METHODS}, True))
         reply: Reply | None = None
         try:
             reply = await self._upstream.send(request.method, url, headers, None)
-            is_list = request.method == "GET" and target.partition("?")[0][len(ROOT) :] in _LISTS
+            is_list = request.method == "GET" and way.path[len(ROOT) :] in _LISTS
             if is_list and self.settings.proxy.models == "allowed" and reply.status == 200:
                 return await self._listed(reply)
             return await self._hand_on(request, reply)
@@ -215,14 +230,10 @@ def is_ours(target: str) -> bool:
     return target.startswith((f"{ROOT}/", BESIDE)) or target.partition("?")[0] == ROOT
 
 
-def _target(request: Request) -> str:
-    """The request's path and query as they were sent. Raises Turned for what could lead out of `/api/v1`."""
-    target = request.target
+def is_plain(target: str) -> bool:
+    """Whether every reader sees the same path in it, and none a way up."""
     path = target.partition("?")[0]
-    plain = not _UNPLAIN.search(target) and (path.startswith(f"{ROOT}/") or path == BESIDE)
-    if not plain or any(part.strip() in (".", "..") for part in _segments(path)):
-        raise Turned(Problem(400, "path_wrong", "The path cannot be passed on.", closes=True))
-    return target
+    return not _UNPLAIN.search(target) and not any(part.strip() in (".", "..") for part in _segments(path))
 
 
 def _segments(path: str) -> list[str]:

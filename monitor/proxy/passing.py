@@ -31,17 +31,19 @@ _OURS = frozenset(
 _FORWARDED = b"x-forwarded-"
 _THEIRS = frozenset({b"alt-svc", b"content-length", b"strict-transport-security"})
 """What an upstream says of its own host, and would be taken as said of this machine; and a length, said anew."""
+_NOT_SENT = _HOP | _OURS
+_NOT_TOLD = _HOP | _THEIRS
 
 
 def to_upstream(raw: Pairs) -> list[tuple[bytes, bytes]]:
     """A request's headers as they go on: as they were written, repeated ones kept."""
-    drop = _dropped(raw, _HOP | _OURS)
+    drop = _dropped(raw, _NOT_SENT)
     return [pair for pair in raw if (low := pair[0].lower()) not in drop and not low.startswith(_FORWARDED)]
 
 
 def to_client(raw: Pairs) -> list[tuple[bytes, bytes]]:
     """An answer's headers as they go on, likewise; without its length, which the writer knows."""
-    drop = _dropped(raw, _HOP | _THEIRS)
+    drop = _dropped(raw, _NOT_TOLD)
     return [pair for pair in raw if pair[0].lower() not in drop]
 
 

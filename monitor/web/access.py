@@ -10,6 +10,7 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -98,6 +99,7 @@ def _netloc(origin: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=256)
 def _host_of(authority: str) -> str:
     """The name in `name:port` or `[address]:port`, in lower case; "" when it is neither."""
     found = _AUTHORITY.fullmatch(authority)
