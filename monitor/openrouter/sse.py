@@ -41,11 +41,12 @@ class SSEParser:
             self._skip_lf = False
             if chunk[:1] == b"\n":
                 chunk = chunk[1:]
-        if b"\r" in chunk:
+        # Not `in`, which asks first whether a mark is the number of a byte, by an exception.
+        if chunk.find(b"\r") >= 0:
             # The LF of a CRLF may come with the next chunk.
             self._skip_lf = chunk[-1:] == b"\r"
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if b"\n" not in chunk:
+        if chunk.find(b"\n") < 0:
             self._hold(chunk)
             return []
         lines = chunk.split(b"\n")

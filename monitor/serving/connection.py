@@ -64,7 +64,8 @@ class Connection(asyncio.Protocol):
         """The request that is being received."""
         self._target = b""
         self._head_size = 0
-        """More than 0 while its head is not whole."""
+        """Bytes of its head in the chunks after the first; more than 0 while it is not whole."""
+        self._chunk_size = 0
         self._queue: deque[Request] = deque()
         self._served: Request | None = None
         """The request that is being answered."""
@@ -128,6 +129,7 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         unfinished = self._received if self._head_size else None
+        self._chunk_size = len(data)
         self._feed(data)
         if self._head_size and self._received is unfinished:
             self._head_size += len(data)
@@ -197,31 +199,20 @@ class Connection(asyncio.Protocol):
             return
         request, parser = self._received, self._parser
         assert request is not None
-        self._head_size = 0
         request.target = self._target.decode("utf-8", "surrogateescape")
         request.method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
         request.is_modern = version != "1.0"
         request.keep_alive = parser.should_keep_alive()
-        size, hosts, is_clear = len(self._target), 0, True
-        for name, value in request.raw_headers:
-            size += len(name) + len(value) + 4
-            low = name.lower()
-            if low == b"host":
-                hosts += 1
-            elif low == b"content-length":
-                request.length, request.has_body = int(value), value != b"0"
-            elif low == b"transfer-encoding":
-                is_clear = not request.has_body and value.lower() == b"chunked"
-                request.has_body = True
-        if size > HEAD_LIMIT or len(request.raw_headers) > HEADERS_LIMIT:
+        request.head_is_here()
+        too_large = self._head_size + self._chunk_size > HEAD_LIMIT and request.head_size > HEAD_LIMIT
+        self._head_size = 0
+        if too_large or len(request.raw_headers) > HEADERS_LIMIT:
             self._unfit(431, _TOO_LARGE)
         elif version not in ("1.0", "1.1"):
             self._unfit(505, "This speaks HTTP/1.1.")
-        elif not is_clear:
-            self._unfit(400, "Transfer-Encoding must be chunked, and nothing else.")
-        elif hosts > 1 or (not hosts and version == "1.1"):
-            self._unfit(400, "The request must have one Host header.")
+        elif objection := request.objection():
+            self._unfit(400, objection)
         elif len(self._queue) >= QUEUE_LIMIT:
             self._unfit(400, f"More than {QUEUE_LIMIT} requests wait for an answer on this connection.")
         else:

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
-from functools import cached_property
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
@@ -58,6 +57,8 @@ class Request:
         self.keep_alive = True
         """Whether the connection may serve another request after it."""
         self.raw_headers: list[tuple[bytes, bytes]] = []
+        self.headers: dict[str, str] = {}
+        """By lower-case names; a header that stands twice is joined with a comma."""
         self.length: int | None = None
         """Bytes of the body, as far as the head tells."""
         self.has_body = False
@@ -73,10 +74,31 @@ class Request:
     def __repr__(self) -> str:
         return f"<Request {self.method}>"
 
-    @cached_property
-    def headers(self) -> dict[str, str]:
-        """By lower-case names; a header that stands twice is joined with a comma."""
-        return lower_case(self.raw_headers)
+    @property
+    def head_size(self) -> int:
+        """Bytes of the head, about."""
+        return len(self.target) + sum(len(name) + len(value) + 4 for name, value in self.raw_headers)
+
+    def head_is_here(self) -> None:
+        """Read the headers."""
+        headers = self.headers = lower_case(self.raw_headers)
+        length = headers.get("content-length")
+        if length is not None:
+            self.length, self.has_body = int(length), length != "0"
+        elif "transfer-encoding" in headers:
+            self.has_body = True
+
+    def objection(self) -> str | None:
+        """Why the head could be read in two ways, as far as the parser lets it pass."""
+        headers = self.headers
+        hosts = 1
+        if len(headers) != len(self.raw_headers):
+            hosts = sum(name.lower() == b"host" for name, _ in self.raw_headers)
+        if hosts > 1 or (self.is_modern and "host" not in headers):
+            return "The request must have one Host header."
+        if "transfer-encoding" in headers and headers["transfer-encoding"].lower() != "chunked":
+            return "Transfer-Encoding must be chunked, and nothing else."
+        return None
 
     @property
     def path(self) -> str:

@@ -19,6 +19,7 @@ TOKEN, BOT, OWN = "a-long-random-text", "token-of-the-bot", "token-of:the:other"
 def _request(headers: dict[str, str]) -> Request:
     request = Request(None)  # type: ignore[arg-type]
     request.raw_headers = [(name.encode(), value.encode("utf-8")) for name, value in headers.items()]
+    request.head_is_here()
     return request
 
 
