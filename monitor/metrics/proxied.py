@@ -1,8 +1,10 @@
-"""The daemon's own count of what passes through its proxy. Written on its event loop, read on a scrape's thread."""
+"""The daemon's own count of what passes through its proxy. Written on its event loop, read on a scrape's thread.
+
+No lock: one thread writes, and a scrape between two of its lines sees a call a moment early.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -27,7 +29,6 @@ class Proxied:
     """Counts of this process; a restart begins anew."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._added, self._admission = _Histogram(), _Histogram()
         self._turned: Counter[str] = Counter()
         self.in_flight = 0
@@ -36,26 +37,22 @@ class Proxied:
 
     def added(self, seconds: float) -> None:
         """What the proxy itself added to a call."""
-        with self._lock:
-            self._added.observe(seconds)
+        self._added.observe(seconds)
 
     def admission(self, seconds: float) -> None:
         """What one verdict took, the wait for the store included."""
-        with self._lock:
-            self._admission.observe(seconds)
+        self._admission.observe(seconds)
 
     def turned_away(self, why: str) -> None:
         """A request that was answered here before it was judged."""
-        with self._lock:
-            self._turned[why if why in TURNED_AWAY else TURNED_AWAY[-1]] += 1
+        self._turned[why if why in TURNED_AWAY else TURNED_AWAY[-1]] += 1
 
     def fill(self, sheet: Sheet) -> None:
         """Put the figures on a scrape's sheet."""
-        with self._lock:
-            for name, told in (("added", self._added), ("admission", self._admission)):
-                sheet.observe(f"openrouter_monitor_{name}_seconds", told.counts, told.total)
-            for why in TURNED_AWAY:
-                sheet.set("openrouter_monitor_proxy_turned_away_total", self._turned[why], why)
+        for name, told in (("added", self._added), ("admission", self._admission)):
+            sheet.observe(f"openrouter_monitor_{name}_seconds", told.counts, told.total)
+        for why in TURNED_AWAY:
+            sheet.set("openrouter_monitor_proxy_turned_away_total", self._turned[why], why)
         sheet.set("openrouter_monitor_proxy_in_flight", self.in_flight)
         sheet.set("openrouter_monitor_proxy_waiting", self.waiting())
         sheet.set("openrouter_monitor_proxy_connections", self.connections())

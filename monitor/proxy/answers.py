@@ -28,12 +28,16 @@ class Passed(Written):
         self.stays = request.keep_alive and request.is_whole and is_framed
 
     def whole(self, body: bytes) -> None:
-        """All of it in one write. Raises ConnectionResetError when the caller has left."""
-        self._send(self._head() + body)
+        """All of it in one write; nothing when the caller has left, too late to matter."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(self._head() + body)
 
     def begin(self) -> None:
         """Its head. Raises ConnectionResetError when the caller has left."""
-        self._send(self._head())
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the caller has left")
+        self._transport.write(self._head())
 
     def take(self, chunk: bytes) -> None:
         """The next bytes of its body. What nobody reads any more is dropped: the caller's end is told elsewhere."""
@@ -51,17 +55,14 @@ class Passed(Written):
         self.stays = False
         return self._request.line.cut()
 
-    def _send(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
-            raise ConnectionResetError("the caller has left")
-        self._transport.write(data)
-
     def _head(self) -> bytes:
         reply, version = self._reply, b"1.1" if self._request.is_modern else b"1.0"
         lines = [b"HTTP/%b %d %b" % (version, reply.status, reply.reason)]
-        headers = to_client(reply.raw_headers)
-        lines += [b"%b: %b" % pair for pair in headers]
-        if not any(name.lower() == b"server" for name, _ in headers):
+        is_named = False
+        for name, value in to_client(reply.raw_headers):
+            lines.append(name + b": " + value)
+            is_named = is_named or name.lower() == b"server"
+        if not is_named:
             lines.append(b"Server: " + SERVER.encode())
         if reply.length is not None and reply.status != HTTPStatus.NO_CONTENT:
             lines.append(b"Content-Length: %d" % reply.length)

@@ -112,9 +112,11 @@ class Desk(Ledger):
 
     def settle(self, hold: Hold, ending: Ending, *, block: bool = True) -> None:
         at, settings = self.clock.now(), self.settings
-        self._book_later(
-            lambda tx: bookings.settle(tx, hold, ending, settings, at), LeftOver(hold, ending, at, sent=True)
-        )
+
+        def failed(exc: StoreError) -> None:
+            self.keep(LeftOver(hold, ending, at, sent=True), exc)
+
+        self._hand_in(_Job(lambda tx: bookings.settle(tx, hold, ending, settings, at), None, None, failed))
 
     def settle_at_once(self, hold: Hold, ending: Ending) -> bool:
         self.settle(hold, ending)
@@ -122,14 +124,15 @@ class Desk(Ledger):
 
     def release(self, hold: Hold, ending: Ending) -> None:
         at = self.clock.now()
-        self._book_later(lambda tx: bookings.release(tx, hold, ending, at), LeftOver(hold, ending, at, sent=False))
+
+        def failed(exc: StoreError) -> None:
+            self.keep(LeftOver(hold, ending, at, sent=False), exc)
+
+        self._hand_in(_Job(lambda tx: bookings.release(tx, hold, ending, at), None, None, failed))
 
     def renew(self, hold: Hold) -> None:
         until = self.clock.now() + LEASE_SECONDS
         self._hand_in(_Job(lambda tx: tx.renew(hold.row, until), failed=partial(_not_renewed, hold)))
-
-    def _book_later(self, work: Callable[[Transaction], Any], entry: LeftOver) -> None:
-        self._hand_in(_Job(work, failed=lambda exc: self.keep(entry, exc)))
 
     def _hand_in(self, job: _Job) -> None:
         """Take a job from any thread, a finalizer's included."""

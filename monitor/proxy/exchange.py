@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -246,12 +245,13 @@ class Exchange:
                 watch.closed()
             raise
         self._since = self._guard.clock.monotonic()
+        # The caller need not wait for what is read of its answer. Nothing else runs between the two, so whatever it
+        # asks next is judged by it all the same.
+        answer.whole(body)
+        self._tick()
         if watch is not None:
             watch.feed(body)
             watch.settle()
-        with suppress(ConnectionResetError):  # the caller has left, too late to matter
-            answer.whole(body)
-        self._tick()
         return answer
 
 

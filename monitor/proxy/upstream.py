@@ -88,7 +88,7 @@ class Upstream:
 
     def _request(self, method: str, url: str, headers: Pairs, body: bytes | None) -> bytes:
         target = url if self._way is not None and self._tls is None else url[len(self.root) :]
-        lines = [b"%b: %b" % pair for pair in headers]
+        lines = [name + b": " + value for name, value in headers]
         length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
         first = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
         return b"%bHost: %b\r\n%b%b\r\n\r\n" % (first, self._named, length, b"\r\n".join(lines))

@@ -88,6 +88,10 @@ class Wire(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """All of the body. Raises Broken or Silent."""
+        if self._is_whole:
+            held, self._held = self._held, []
+            self._release()
+            return held[0] if len(held) == 1 else b"".join(held)
         parts: list[bytes] = []
         await self.take(parts.append)
         return b"".join(parts)
@@ -157,11 +161,7 @@ class Wire(asyncio.Protocol):
             self.close()  # nobody asked
             return
         self.heard_at = self._loop.time()
-        if not self._is_known:
-            self._size += len(data)
-            if self._size > HEAD_LIMIT:
-                self.fail(Broken("the head of the answer is too large"))
-                return
+        may_be_large = not self._is_known and self._size + len(data) > HEAD_LIMIT
         try:
             parser.feed_data(data)
         except httptools.HttpParserError as exc:
@@ -172,8 +172,16 @@ class Wire(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self.fail(Broken("it switched to another protocol"))
             return
+        if may_be_large and not (self._is_known and self._head_size() <= HEAD_LIMIT):
+            self.fail(Broken("the head of the answer is too large"))
+            return
+        if not self._is_known:
+            self._size += len(data)
         if self._is_whole and (self._taker is not None or self._is_head):
             self._release()  # else whoever takes what is held does so
+
+    def _head_size(self) -> int:
+        return sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._parser is not None and not self._is_whole:

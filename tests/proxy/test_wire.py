@@ -147,6 +147,20 @@ async def test_a_reader_that_falls_behind_stops_the_upstream():
         assert len(await reply.read()) == size
 
 
+async def test_a_head_is_not_too_large_for_what_comes_with_it():
+    """A long body that arrives in the same read as its head does not count to the head's bytes."""
+    body = b"x" * 200_000
+    other = Other(b"", stays=True)
+    async with before(other) as upstream:
+        asking = asyncio.create_task(get(upstream))
+        while not upstream._busy:
+            await asyncio.sleep(0)
+        (wire,) = upstream._busy
+        await asyncio.sleep(0)
+        wire.data_received(OK + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        assert await (await asking).read() == body
+
+
 @pytest.mark.parametrize(
     "answer",
     [
