@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from monitor.openrouter.multipart import read_form
 from monitor.openrouter.unreadable import Unreadable
+from monitor.openrouter.values import decoded
 
 __all__ = ["MAX_DECODED", "Body", "Unreadable", "read_object"]
 
@@ -64,7 +65,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     # `\ud8xx` can be half of an emoji in a prompt, which is fine, or a lone surrogate in a key, which is not.
     decoder = _CAREFUL if "\\ud" in text or "\\uD" in text else _STRICT
     try:
-        value = decoder.decode(text)
+        value = decoded(decoder, text)
     except Unreadable:
         raise
     except RecursionError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def lower_case(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -10,21 +11,24 @@ def lower_case(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
     Keeping only one of two `Content-Encoding`s would let the guard read another body than the server.
     """
-    pairs = list(raw)
-    # Decoded all at once, for every call has twenty headers to read.
-    names = b"\n".join([name for name, _ in pairs]).decode("latin-1").lower().split("\n")
-    values = b"\n".join([value for _, value in pairs]).decode("latin-1").split("\n")
-    headers = dict(zip(names, values, strict=False))
-    return headers if len(headers) == len(names) == len(values) == len(pairs) else _one_by_one(pairs)
+    pairs = raw if isinstance(raw, list) else list(raw)
+    headers = {_lower(name): value.decode("latin-1") for name, value in pairs}
+    return headers if len(headers) == len(pairs) else _joined(pairs)
 
 
-def _one_by_one(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """For lists in which a name stands twice, or that hold a line feed, which no server would be sent."""
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """For lists in which a name stands twice."""
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in pairs:
-        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        name, value = _lower(name_bytes), value_bytes.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _lower(name: bytes) -> str:
+    """Kept, for each call has some forty headers, and they have the same few names."""
+    return name.decode("latin-1").lower()
 
 
 def without_encoding(headers: dict[str, str]) -> dict[str, str]:
