@@ -46,7 +46,8 @@ def test_at_once_waits_for_nobody_and_takes_nothing(book):
         assert not book.settle_at_once(hold, success())
         holder.ask("free")
     assert one(book, "SELECT count(*) FROM calls") == 1
-    ((milliseconds,),) = book.store.connection._sqlite.execute("PRAGMA busy_timeout").fetchall()
+    with book.store.transaction() as tx:
+        ((milliseconds,),) = tx._db.execute("PRAGMA busy_timeout").fetchall()
     assert milliseconds > 0
     book.settle(hold, success())
     assert one(book, "SELECT outcome FROM calls") == "success"

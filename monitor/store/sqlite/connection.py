@@ -42,10 +42,9 @@ R = TypeVar("R")
 
 _IN_USE = "the store is in use by this very thread or another of this process."
 
-_WAIT_LONG = f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}"
+_LONG_MILLISECONDS = int(BUSY_SECONDS * 1000)
 _TURN_MILLISECONDS = 8
 _TURNS = int(BUSY_SECONDS * 1000 / _TURN_MILLISECONDS)
-_WAIT = f"PRAGMA busy_timeout={_TURN_MILLISECONDS}"
 """SQLite asks again after 1, 2 and 5 ms, later only ten times a second: beside a process that writes without a pause
 (an app that tries refused calls again and again) two waited for more than 5 s. Many short waits find the gaps."""
 
@@ -70,6 +69,7 @@ class Connection(Generic[T]):
         self._sqlite: sqlite3.Connection | None = None
         self._pid = 0
         self._inode = (0, 0)
+        self._patience: int | None = None
         self._commits = 0
         self.overdue = False
         """The files should be looked after; the next transaction that may wait does so."""
@@ -87,7 +87,7 @@ class Connection(Generic[T]):
         """
         with self._turn() as connection:
             try:
-                _take_turn(connection)
+                self._take_turn(connection)
                 yield self.wrapped()
                 connection.execute("COMMIT")
                 self.committed(connection, block=True)
@@ -123,9 +123,9 @@ class Connection(Generic[T]):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")  # of a transaction that Ctrl-C broke off twice
             if block:
-                _take_turn(connection)
+                self._take_turn(connection)
             else:
-                connection.execute("PRAGMA busy_timeout=0")
+                self._wait_at_most(connection, 0)
                 connection.execute("BEGIN IMMEDIATE")
             result = work(self._wrapped or self.wrapped(), *args)
             connection.execute("COMMIT")
@@ -138,22 +138,18 @@ class Connection(Generic[T]):
                 raise self.explained(exc) from exc
             raise
         finally:
-            if not block and self._sqlite is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    self._sqlite.execute(_WAIT)
             self._owner = 0
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One read transaction: what is seen is of one moment. Callers fetch all rows; an open cursor pins the WAL."""
         with self._turn() as connection:
-            connection.execute(_WAIT_LONG)
+            self._wait_at_most(connection, _LONG_MILLISECONDS)
             connection.execute("BEGIN")
             try:
                 yield connection
             finally:
                 connection.execute("ROLLBACK")
-                connection.execute(_WAIT)
 
     def close(self) -> None:
         """Close the file. The next use opens it again, so a stream that outlives its client can still settle."""
@@ -271,14 +267,13 @@ class Connection(Generic[T]):
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_WAIT)
             self._inode = _inode(self._name)
         except BaseException as exc:
             connection.close()
             if isinstance(exc, sqlite3.Error):
                 raise explain(exc, self.path) from exc
             raise
-        self._sqlite, self._wrapped, self._pid = connection, None, os.getpid()
+        self._sqlite, self._wrapped, self._pid, self._patience = connection, None, os.getpid(), None
         _open_connections.add(self)
         return connection
 
@@ -293,25 +288,30 @@ class Connection(Generic[T]):
                 self._checkpoint(connection)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> bool:
-        connection.execute("PRAGMA busy_timeout=0")  # never make a call wait for somebody's long read
+        self._wait_at_most(connection, 0)  # never make a call wait for somebody's long read
         try:
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return bool(busy == 0)
         except sqlite3.OperationalError:
             return False
-        finally:
-            connection.execute(_WAIT)
 
+    def _take_turn(self, connection: sqlite3.Connection) -> None:
+        """`BEGIN IMMEDIATE`, asked for again and again while another process writes."""
+        self._wait_at_most(connection, _TURN_MILLISECONDS)
+        for turn in range(_TURNS):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as exc:
+                if turn == _TURNS - 1 or not is_busy(exc):
+                    raise
 
-def _take_turn(connection: sqlite3.Connection) -> None:
-    """`BEGIN IMMEDIATE`, asked for again and again while another process writes."""
-    for turn in range(_TURNS):
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as exc:
-            if turn == _TURNS - 1 or not is_busy(exc):
-                raise
+    def _wait_at_most(self, connection: sqlite3.Connection, milliseconds: int) -> None:
+        """How long SQLite waits for others from now on. Whoever needs it says so; the next one may need another."""
+        if self._patience != milliseconds:
+            self._patience = None  # should Ctrl-C come between
+            connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+            self._patience = milliseconds
 
 
 def _inode(path: str) -> tuple[int, int]:
