@@ -102,14 +102,26 @@ class Exchange:
         seen = Request(self._request.method, self._url, lower_case(self._headers), lambda: self._body)
         course = self._guard.course(seen, self._means.shell)
         step = await self._first(course, is_packed="content-encoding" in seen.headers)
-        while not isinstance(step, _Done):
+        if isinstance(step, _Done):
+            return step.outcome
+        while True:
             try:
-                result = await self._do(step)
+                result: Any = None
+                if isinstance(step, Send):
+                    result = await self._send(step.body)
+                elif isinstance(step, Run):
+                    result = await self._run(step)
+                else:
+                    await self._wait(step)
             except BaseException as exc:  # noqa: BLE001 - thrown into the course, which raises it again
                 step = _advance(course.throw, exc)
+                if isinstance(step, _Done):
+                    return step.outcome
             else:
-                step = _advance(course.send, result)
-        return step.outcome
+                try:
+                    step = course.send(result)
+                except StopIteration as stop:
+                    return stop.value
 
     async def _first(self, course: Course, *, is_packed: bool) -> Effect | _Done:
         """The first step, which reads the body. What is compressed may be a thousand times larger than it looks."""
@@ -123,35 +135,30 @@ class Exchange:
             course.close()
             raise
 
-    async def _do(self, effect: Effect) -> Any:
-        if isinstance(effect, Send):
-            self._end_turn()
-            return await self._send(effect.body)
-        if isinstance(effect, Run):
-            if effect.within is None:
-                return await self._in_thread(effect)
-            begun = self._guard.clock.monotonic()
-            result = await self._means.desk.book(effect.within, effect.undo)
-            self._means.figures.admission(self._guard.clock.monotonic() - begun)
-            return result
-        assert isinstance(effect, (Sleep, Pause))
-        self._tick()
-        try:
-            await self._wait(effect)
-        except Closed:
-            raise Turned(STOPPING) from None
-        self._since = self._guard.clock.monotonic()
-        return None
+    async def _run(self, run: Run) -> Any:
+        if run.within is None:
+            return await self._in_thread(run)
+        begun = self._guard.clock.monotonic()
+        result = await self._means.desk.book(run.within, run.undo)
+        self._means.figures.admission(self._guard.clock.monotonic() - begun)
+        return result
 
     async def _wait(self, effect: Sleep | Pause) -> None:
-        if isinstance(effect, Pause):
-            await self._means.turns.pause(effect.seconds)
-            return
-        patience = self._deadline - self._guard.clock.monotonic()
-        turn, self._turn = self._turn, None
-        self._turn = await self._means.turns.wait(effect.model, self._guard.app, effect.seconds, patience, turn)
+        self._tick()
+        try:
+            if isinstance(effect, Pause):
+                await self._means.turns.pause(effect.seconds)
+                return
+            patience = self._deadline - self._guard.clock.monotonic()
+            turn, self._turn = self._turn, None
+            self._turn = await self._means.turns.wait(effect.model, self._guard.app, effect.seconds, patience, turn)
+        except Closed:
+            raise Turned(STOPPING) from None
+        finally:
+            self._since = self._guard.clock.monotonic()
 
     async def _send(self, body: bytes | None) -> Head:
+        self._end_turn()
         self._tick()
         body = self._body if body is None else body
         try:
