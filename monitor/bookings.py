@@ -175,6 +175,12 @@ def settle(tx: Transaction, hold: Hold, ending: Ending, settings: Settings, at: 
     _learn(tx, hold, ending, settings, at)
 
 
+def changes_verdicts(hold: Hold, ending: Ending) -> bool:
+    """Whether anything that a verdict reads is another once this is settled: money, a limit, or a cool-down."""
+    call = hold.call
+    return bool(ending.limit is not None or hold.cooled or call.estimate_usd or ending.usage.cost_usd)
+
+
 def _may_have_billed(ending: Ending) -> bool:
     """Whether an attempt without a reported cost may have cost its estimate: all but clear refusals."""
     return ending.outcome not in (Outcome.RATE_LIMITED, Outcome.CLIENT_ERROR, Outcome.REFUSED)

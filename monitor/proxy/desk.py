@@ -30,7 +30,7 @@ AT_ONCE = 32
 """Bookings in one transaction: more would hold up the loop for longer than a few milliseconds."""
 
 SOON_SECONDS = 0.005
-"""How long what nobody waits for may lie until it is booked; in order all the same, so every verdict counts with it.
+"""How long what nobody waits for may lie until it is booked; before any verdict that it could change all the same.
 
 Should the process be killed in that time, the call's row stays open, and is swept like any other that was lost.
 """
@@ -46,6 +46,8 @@ class _Job:
     future: asyncio.Future[Any] | None = None
     undo: Callable[[Any], None] | None = None
     failed: Callable[[StoreError], None] | None = None
+    can_lie: bool = False
+    """Whether no verdict depends on it."""
 
     @property
     def is_wanted(self) -> bool:
@@ -110,13 +112,26 @@ class Desk(Ledger):
                 undo(future.result())
             raise
 
+    def book_alone(self, work: Callable[[Transaction], Any]) -> tuple[Any] | None:
+        """For a call that nobody shares the daemon with: what `work` returns from a transaction of its own, at once.
+
+        None when that cannot be now; then `book` it. To let others join would cost two turns of the loop.
+        """
+        if self._away is not None or not self.ready or not all(job.can_lie for job in self._jobs):
+            return None
+        try:
+            return (self.store.transact(work, block=False),)
+        except StoreError:
+            return None
+
     def settle(self, hold: Hold, ending: Ending, *, block: bool = True) -> None:
         at, settings = self.clock.now(), self.settings
 
         def failed(exc: StoreError) -> None:
             self.keep(LeftOver(hold, ending, at, sent=True), exc)
 
-        self._hand_in(_Job(lambda tx: bookings.settle(tx, hold, ending, settings, at), None, None, failed))
+        can_lie = not bookings.changes_verdicts(hold, ending)
+        self._hand_in(_Job(lambda tx: bookings.settle(tx, hold, ending, settings, at), None, None, failed, can_lie))
 
     def settle_at_once(self, hold: Hold, ending: Ending) -> bool:
         self.settle(hold, ending)
