@@ -26,7 +26,7 @@ _UTF8 = frozenset({"", "utf-8", "utf8", '"utf-8"', '"utf8"'})
 _CHARSET = re.compile(r";\s*charset\s*=\s*([^;]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
     """A body that reads the same to everyone.
 

@@ -39,7 +39,8 @@ def add_max_price(body: bytes, prices: Mapping[str, str | int] | None = None, *,
         value = json.dumps(dict(prices), separators=(",", ":"))
         provider = f'"provider":{{"max_price":{value}}}'.encode()
     # A key can be escaped (`\u0070rovider`): only a body without both can do without looking closer.
-    if b'"provider"' not in body and b"\\u00" not in body:
+    # Not `in`, which asks first whether a mark is the number of a byte, by an exception.
+    if body.find(b'"provider"') < 0 and body.find(b"\\u00") < 0:
         at = opening.end()
         comma = b"" if body[at : at + 1] == b"}" else b","
         return body[:at] + provider + comma + body[at:]

@@ -131,10 +131,14 @@ class Connection(asyncio.Protocol):
         unfinished = self._received if self._head_size else None
         self._chunk_size = len(data)
         self._feed(data)
-        if self._head_size and self._received is unfinished:
+        if not self._head_size:
+            return
+        if self._received is unfinished:
             self._head_size += len(data)
             if self._head_size > HEAD_LIMIT:
                 self._garbled(431, _TOO_LARGE)
+        elif self._task is None and not self._lingers:
+            self.deadline = self._clock.monotonic() + HEAD_SECONDS
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -183,8 +187,6 @@ class Connection(asyncio.Protocol):
             return
         self._received = Request(self)
         self._target, self._head_size = b"", 1
-        if self._task is None:
-            self.deadline = self._clock.monotonic() + HEAD_SECONDS
 
     def on_url(self, piece: bytes) -> None:
         if not self._is_replaying:
@@ -250,7 +252,7 @@ class Connection(asyncio.Protocol):
         elif self._is_deaf:
             self._hang_up()
         else:
-            self.deadline = self._clock.monotonic() + KEEP_ALIVE_SECONDS
+            self.deadline = self._clock.monotonic() + (HEAD_SECONDS if self._head_size else KEEP_ALIVE_SECONDS)
 
     async def _serve(self, request: Request) -> None:
         try:

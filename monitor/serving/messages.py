@@ -48,6 +48,24 @@ class Line(Protocol):
 class Request:
     """One request. Its head is whole; its body comes as it is sent, and is held back until it is read."""
 
+    __slots__ = (
+        "_error",
+        "_is_wanted",
+        "_parts",
+        "_waiter",
+        "has_body",
+        "headers",
+        "is_modern",
+        "is_whole",
+        "keep_alive",
+        "length",
+        "line",
+        "method",
+        "raw_headers",
+        "size",
+        "target",
+    )
+
     def __init__(self, line: Line) -> None:
         self.line = line
         self.method = self.target = ""
