@@ -64,8 +64,8 @@ class Connection(asyncio.Protocol):
         """The request that is being received."""
         self._target = b""
         self._head_size = 0
-        """Bytes of its head in the chunks after the first; more than 0 while it is not whole."""
-        self._chunk_size = 0
+        """Bytes of its head in the chunks before this one; more than 0 while it is not whole."""
+        self._chunk_size = self._begun = 0
         self._queue: deque[Request] = deque()
         self._served: Request | None = None
         """The request that is being answered."""
@@ -128,16 +128,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        unfinished = self._received if self._head_size else None
-        self._chunk_size = len(data)
+        before = self._received
+        at_rest = before is None or before.is_whole
+        self._chunk_size, self._begun = len(data), 0
         self._feed(data)
-        if not self._head_size:
-            return
-        if self._received is unfinished:
-            self._head_size += len(data)
+        if self._head_size:
+            self._wait_for_head(before, at_rest)
+
+    def _wait_for_head(self, before: Request | None, at_rest: bool) -> None:
+        """The chunk ended in the midst of a head. `before` is what was received before it; `at_rest`: nothing."""
+        if self._received is before or (at_rest and self._begun == 1):
+            # All of the chunk is of this head. Else its beginning is not, and is let off.
+            self._head_size += self._chunk_size
             if self._head_size > HEAD_LIMIT:
                 self._garbled(431, _TOO_LARGE)
-        elif self._task is None and not self._lingers:
+        if self._received is not before and self._task is None and not self._lingers:
             self.deadline = self._clock.monotonic() + HEAD_SECONDS
 
     def _feed(self, data: bytes) -> None:
@@ -187,6 +192,7 @@ class Connection(asyncio.Protocol):
             return
         self._received = Request(self)
         self._target, self._head_size = b"", 1
+        self._begun += 1
 
     def on_url(self, piece: bytes) -> None:
         if not self._is_replaying:
