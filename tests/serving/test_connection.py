@@ -202,11 +202,48 @@ def test_who_sends_more_than_is_wanted_sees_the_answer(serve):
     with served.connect() as connection:
         connection.sendall(head("Content-Length: 3000000") + b"x" * 100_000)
         served.until(lambda: any(each._lingers for each in served.server._connections))
+        told = rest(connection)  # to the end, which is there before the sender has done
         connection.sendall(b"x" * 2_900_000)
-        told = rest(connection)
     assert told.startswith(b"HTTP/1.1 413 ")
     assert b"\r\nConnection: close\r\n" in told
     served.until(lambda: not len(served.server))
+
+
+def test_who_goes_on_sending_is_cut_off(serve):
+    """The rest of what nobody wants is taken for so long, and no longer."""
+
+    async def no(request: Request) -> Response:
+        return Response(413, b"no", closes=True)
+
+    clock = FakeClock()
+    served = serve(no, clock)
+    with served.connect() as connection:
+        connection.sendall(head("Content-Length: 3000000") + b"x" * 1000)
+        served.until(lambda: any(each._lingers for each in served.server._connections))
+        clock.advance(serving.LINGER_SECONDS)
+        served.do(served.server.look)
+        assert served.do(lambda: len(served.server)) == 1
+        clock.advance(0.01)
+        served.do(served.server.look)
+        served.until(lambda: not len(served.server))
+
+
+def test_after_the_last_answer_half_a_head_becomes_no_request(serve):
+    """What was begun before the answer said that it is the last is not finished after it."""
+    asked = []
+
+    async def once(request: Request) -> Response:
+        asked.append(request.target)
+        return Response(200, b"ok", closes=True)
+
+    served = serve(once)
+    more = head(first="GET /more HTTP/1.1")
+    with served.connect() as connection:
+        connection.sendall(head(first="GET /one HTTP/1.1") + more[:9])
+        assert rest(connection).endswith(b"ok")
+        connection.sendall(more[9:])
+    served.until(lambda: not len(served.server))
+    assert asked == ["/one"]
 
 
 def test_answers_that_nobody_reads_do_not_pile_up(serve):
