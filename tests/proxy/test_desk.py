@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from monitor.bookings import Hold
 from monitor.clock import FakeClock
 from monitor.errors import StoreUnreachable
 from monitor.ledger import Ledger
-from monitor.model import Ending, Outcome
+from monitor.model import Ending, LimitKind, Outcome
 from monitor.openrouter.answer import AnswerReader
 from monitor.proxy import desk as desk_module
 from monitor.proxy.desk import Desk
 from monitor.transport.watch import Watch
-from tests.fakes.builders import FREE, ask, ledger, one, rows, success
+from tests.fakes.builders import FREE, ask, ledger, one, refused_by, rows, success
 from tests.fakes.processes import Worker
 
 
@@ -202,6 +203,66 @@ async def test_a_hold_is_renewed(desk, clock):
     desk.renew(hold)
     await booked(desk)
     assert one(desk, "SELECT lease_until FROM calls") == clock.now() + 900
+
+
+def alone(desk: Desk, number: int = 1):
+    """Ask as the only call of the daemon does."""
+    asked = ask(FREE, call_id=f"call-{number}")
+    return desk.book_alone(lambda tx: desk.reserve_within(asked, None, tx))
+
+
+async def test_who_is_alone_is_booked_at_once_and_does_not_wait_for_what_can_lie(desk):
+    """An ordinary end changes no verdict: it is booked a moment later."""
+    (hold,) = await holds(desk, 1)
+    desk.settle(hold, success())
+    (decision,) = alone(desk)
+    assert decision.hold is not None
+    assert rows(desk, "SELECT outcome FROM calls ORDER BY id") == [("in_flight",), ("in_flight",)]
+    await booked(desk)
+    assert rows(desk, "SELECT outcome FROM calls ORDER BY id") == [("success",), ("in_flight",)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda desk, hold: desk.settle(hold, refused_by(LimitKind.FREE_DAILY, limit=50)),
+        lambda desk, hold: desk.settle(hold, refused_by(LimitKind.UPSTREAM)),
+        lambda desk, hold: desk.settle(hold, success(0.5)),
+        lambda desk, hold: desk.settle(replace(hold, cooled=True), success()),
+        lambda desk, hold: desk.settle(replace(hold, call=replace(hold.call, estimate_usd=0.1)), success(None)),
+        lambda desk, hold: desk.release(hold, Ending(Outcome.NETWORK_ERROR)),
+    ],
+    ids=[
+        "the day is spent",
+        "a model cools down",
+        "it cost",
+        "a model is warm again",
+        "it was estimated",
+        "given back",
+    ],
+)
+async def test_no_verdict_overtakes_an_end_that_it_depends_on(desk, end):
+    """Then there is no booking at once, and the usual one counts with what was learnt."""
+    (hold,) = await holds(desk, 1)
+    end(desk, hold)
+    assert alone(desk) is None
+    await reserve(desk, 1)
+    assert rows(desk, "SELECT outcome FROM calls WHERE id = ?", hold.row) != [("in_flight",)]
+
+
+@pytest.mark.processes
+async def test_who_is_alone_does_not_wait_for_another_process(desk):
+    """While it writes there is no booking at once, nor while one is on its way in the thread."""
+    with Worker("lock", desk.store.path) as worker:
+        assert worker.hear() == "ready"
+        worker.ask("lock")
+        assert alone(desk) is None
+        waiting = asyncio.create_task(reserve(desk, 2))
+        while desk._away is None:
+            await asyncio.sleep(0)
+        assert alone(desk) is None
+        worker.ask("free")
+        assert (await waiting).hold is not None
 
 
 def test_it_is_a_ledger_for_everybody_else(tmp_path, clock):
