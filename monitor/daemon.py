@@ -18,7 +18,7 @@ from monitor.alerting.ways import ways
 from monitor.clock import Clock
 from monitor.config import Settings
 from monitor.errors import ConfigError, MonitorError, StoreError
-from monitor.fetching import LoopFetch, session, ssl_context
+from monitor.fetching import LoopFetch, ssl_context
 from monitor.metrics.collector import StoreCollector, name_apps, registry
 from monitor.metrics.polls import Polls
 from monitor.poller.alerts import AlertsJob
@@ -91,8 +91,7 @@ class Daemon:
         async with AsyncExitStack() as ending:
             workers = ThreadPoolExecutor(READERS, thread_name_prefix="monitor-read")
             ending.callback(workers.shutdown)
-            client = await ending.enter_async_context(session(self.settings.base_url))
-            fetch = LoopFetch(client, asyncio.get_running_loop())
+            fetch = LoopFetch(await self._upstream(ending), asyncio.get_running_loop())
             proxy = await self._proxy(desk, fetch, ending)
             collector = StoreCollector(self.settings, self.clock, polls, proxy.figures)
             figures = registry(collector)
@@ -123,13 +122,18 @@ class Daemon:
     async def _proxy(self, desk: Desk, fetch: LoopFetch, ending: AsyncExitStack) -> Proxy:
         settings = self.settings
         desk.open()
-        tls = ssl_context() if settings.base_url.startswith("https:") else None
-        upstream = await ending.enter_async_context(Upstream(settings.base_url, tls))
+        upstream = await self._upstream(ending)
         proxy = Proxy(settings, self.clock, desk, upstream, Callers(settings, self._access.misdirected), fetch)
         proxy.know_key(await asyncio.to_thread(self._key))
         if settings.api_key is None and settings.api_key_file is not None:
             until_the_end(ending, self._follow_key(proxy))
         return proxy
+
+    async def _upstream(self, ending: AsyncExitStack) -> Upstream:
+        """Connections of their own for the polls and for the calls: what the one leaves open is not the other's."""
+        base_url = self.settings.base_url
+        tls = ssl_context() if base_url.startswith("https:") else None
+        return await ending.enter_async_context(Upstream(base_url, tls))
 
     def _key(self) -> str | None:
         try:

@@ -1,4 +1,4 @@
-"""How the daemon fetches: with the HTTP library that it serves with, so that it need not load another one."""
+"""How the daemon fetches: with the client that its proxy has, so that it need not load another one."""
 
 from __future__ import annotations
 
@@ -6,34 +6,22 @@ import asyncio
 import concurrent.futures
 import os
 import ssl
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 
-import aiohttp
 import certifi
 
-from monitor.config.addresses import url_is_loopback
 from monitor.openrouter.dates import sent_at
+from monitor.proxy.upstream import Upstream, UpstreamError
 from monitor.refresh import Fetched, Stopped
+from monitor.transport.headers import lower_case
 from monitor.version import __version__
 
 TIMEOUT_SECONDS = 15.0
 """For a whole request: an answer that drips must not hold a poll for ever."""
 
 ANSWER_LIMIT = 64 * 1024 * 1024
-_CHUNK = 256 * 1024
-
-
-def session(base_url: str) -> aiohttp.ClientSession:
-    """A client for polls of `base_url`. It goes by the environment's proxies, but never to this machine."""
-    tls = ssl_context() if base_url.startswith("https:") else None
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=4, ssl=tls if tls is not None else True),
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-        headers={"User-Agent": f"openrouter-monitor/{__version__}"},
-        trust_env=not url_is_loopback(base_url),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
-    )
+_ALWAYS = {"User-Agent": f"openrouter-monitor/{__version__}", "Accept-Encoding": "gzip"}
 
 
 def ssl_context() -> ssl.SSLContext:
@@ -49,8 +37,8 @@ def ssl_context() -> ssl.SSLContext:
 class LoopFetch:
     """A `Fetch` for threads, which asks on the event loop. After `stop` it raises at once, and so do those waiting."""
 
-    def __init__(self, client: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-        self._client = client
+    def __init__(self, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
+        self._upstream = upstream
         self._loop = loop
         self._stopped = False
         self._under_way: set[concurrent.futures.Future[Fetched]] = set()
@@ -76,10 +64,52 @@ class LoopFetch:
             asked.cancel()
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> Fetched:
-        async with self._client.get(url, headers=headers, allow_redirects=False) as answer:
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                body += chunk
-                if len(body) > ANSWER_LIMIT:
-                    raise ValueError(f"the answer is larger than {ANSWER_LIMIT} bytes")
-            return Fetched(answer.status, bytes(body), sent_at(answer.headers))
+        if not url.startswith(f"{self._upstream.root}/"):
+            raise ValueError("that is not at the configured upstream")
+        asked = [(name.encode("ascii"), value.encode("latin-1")) for name, value in {**_ALWAYS, **headers}.items()]
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            reply = await self._upstream.send("GET", url, asked, None)
+            try:
+                told = {name.title(): value for name, value in lower_case(reply.raw_headers).items()}
+                body = _Body(told.get("Content-Encoding", ""), reply.abort)
+                try:
+                    await reply.take(body.take)
+                except UpstreamError:
+                    if body.error is None:
+                        raise
+                return Fetched(reply.status, body.whole(), sent_at(told))
+            finally:
+                reply.abort()
+
+
+class _Body:
+    """Collects an answer, decoded, up to the limit; `give_up` ends what cannot be used any more."""
+
+    def __init__(self, encoding: str, give_up: Callable[[], None]) -> None:
+        if encoding not in ("", "identity", "gzip"):
+            raise ValueError(f"the answer is encoded as {encoding[:20]}, which was not asked for")
+        self._unpack = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
+        self._give_up, self._plain = give_up, bytearray()
+        self.error: ValueError | None = None
+
+    def take(self, chunk: bytes) -> None:
+        """The next chunk. What is wrong with it is raised by `whole`: who gives it is a parser."""
+        if self.error is not None:
+            return
+        try:
+            left = ANSWER_LIMIT + 1 - len(self._plain)
+            self._plain += chunk if self._unpack is None else self._unpack.decompress(chunk, left)
+        except zlib.error:
+            self.error = ValueError("the answer cannot be unpacked")
+        if len(self._plain) > ANSWER_LIMIT:
+            self.error = ValueError(f"the answer is larger than {ANSWER_LIMIT} bytes")
+        if self.error is not None:
+            self._give_up()
+
+    def whole(self) -> bytes:
+        """All of it. Raises ValueError for what is too large, or cannot be decoded."""
+        if self.error is not None:
+            raise self.error
+        if self._unpack is not None and not self._unpack.eof:
+            raise ValueError("the answer ends before its end")
+        return bytes(self._plain)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import certifi
 import pytest
-from aiohttp import ClientTimeout, web
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from monitor import fetching
-from monitor.fetching import LoopFetch, session, ssl_context
+from monitor.fetching import LoopFetch, ssl_context
+from monitor.proxy.upstream import Upstream
 from monitor.refresh import Fetched
 from monitor.version import __version__
 
@@ -31,9 +33,9 @@ async def upstream() -> AsyncIterator[Callable[[Handler], Awaitable[tuple[LoopFe
             server = TestServer(app)
             await server.start_server()
             stack.push_async_callback(server.close)
-            url = str(server.make_url("/models"))
-            client = await stack.enter_async_context(session(url))
-            return LoopFetch(client, asyncio.get_running_loop()), url
+            url = str(server.make_url("/api/v1"))
+            client = await stack.enter_async_context(Upstream(url, None))
+            return LoopFetch(client, asyncio.get_running_loop()), f"{url}/models"
 
         yield serve
 
@@ -90,7 +92,7 @@ async def test_an_answer_without_end_is_given_up(upstream, monkeypatch):
         await asyncio.to_thread(fetch, url, {})
 
 
-async def test_an_answer_that_drips_is_given_up(upstream):
+async def test_an_answer_that_drips_is_given_up(upstream, monkeypatch):
     """The time is that of the whole answer: one byte now and then does not hold a poll for ever."""
     released = asyncio.Event()
 
@@ -102,8 +104,8 @@ async def test_an_answer_that_drips_is_given_up(upstream):
             await asyncio.sleep(0.005)
         return made
 
+    monkeypatch.setattr(fetching, "TIMEOUT_SECONDS", 0.05)
     fetch, url = await upstream(dripping)
-    fetch._client._timeout = ClientTimeout(total=0.05)
     with pytest.raises(TimeoutError):
         await asyncio.to_thread(fetch, url, {})
     released.set()
@@ -132,12 +134,36 @@ async def test_stopping_ends_what_is_under_way(upstream):
 
 
 @pytest.mark.parametrize(
-    ("url", "by_proxy"), [("https://openrouter.ai/api/v1", True), ("http://localhost:1/v1", False)]
+    ("packed", "why"),
+    [
+        (gzip.compress(b"x" * 100)[:-9], "ends before"),
+        (b"no gzip", "unpacked"),
+        (gzip.compress(b"x" * 2_000_000), "larger"),
+        (b"", "ends before"),
+    ],
+    ids=["cut", "none", "a bomb", "empty"],
 )
-async def test_proxies_of_the_environment_are_for_other_machines(url, by_proxy):
-    """A simulator on this machine is not looked for behind a company's proxy."""
-    async with session(url) as client:
-        assert client.trust_env is by_proxy
+async def test_what_cannot_be_unpacked_is_an_error(upstream, monkeypatch, packed, why):
+    """Half an answer, or one that fills the memory, is none."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    monkeypatch.setattr(fetching, "ANSWER_LIMIT", 1_000_000)
+    fetch, url = await upstream(answer)
+    with pytest.raises(ValueError, match=why):
+        await asyncio.to_thread(fetch, url, {})
+
+
+async def test_nobody_else_is_asked(upstream):
+    """What is fetched is at the upstream that the settings name; the key goes nowhere else."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response()
+
+    fetch, _ = await upstream(answer)
+    with pytest.raises(ValueError, match="upstream"):
+        await asyncio.to_thread(fetch, "http://127.0.0.1:1/api/v1/models", {})
 
 
 def test_polls_trust_what_calls_trust(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from monitor.clock import Clock, SystemClock
 from monitor.config import Settings
-from monitor.fetching import LoopFetch, session
+from monitor.fetching import LoopFetch
 from monitor.proxy.callers import Callers
 from monitor.proxy.desk import Desk
 from monitor.proxy.doors import certificate, open_doors
@@ -83,8 +83,8 @@ class ServedProxy:
         settings, store = self.settings, open_store(self.settings.store_path)
         try:
             async with AsyncExitStack() as ending:
-                client = await ending.enter_async_context(session(settings.base_url))
-                fetch = LoopFetch(client, self.loop)
+                polls = await ending.enter_async_context(Upstream(settings.base_url, None))
+                fetch = LoopFetch(polls, self.loop)
                 self.desk = Desk(store, settings, self._clock)
                 self.desk.open()
                 upstream = await ending.enter_async_context(Upstream(settings.base_url, None))
