@@ -259,9 +259,18 @@ class Exchange:
         answer.whole(body)
         self._tick()
         if watch is not None:
-            watch.feed(body)
-            watch.settle()
+            _see(watch, body)
         return answer
+
+
+def _see(watch: Watch, body: bytes) -> None:
+    """Look at an answer that was handed on. Nothing may go up from here: a second answer would follow the first."""
+    try:
+        watch.feed(body)
+        watch.settle()
+    except Exception as exc:
+        log.exception("an answer was handed on and could not be read")
+        watch.failed(exc)
 
 
 def refused(answer: Answer, *, closes: bool = False) -> serving.Response:

@@ -104,7 +104,8 @@ class Proxy:
             cut = list(self._open)
             for task in cut:
                 task.cancel()
-            await asyncio.wait(cut, timeout=CUT_SECONDS)
+            if cut:  # the last may have ended in this very turn
+                await asyncio.wait(cut, timeout=CUT_SECONDS)
         await self._means.desk.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 

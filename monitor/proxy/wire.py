@@ -99,6 +99,7 @@ class Wire(asyncio.Protocol):
     async def take(self, taker: Taker) -> None:
         """Give each piece of the body to `taker` as it comes; returns at its end. Raises Broken or Silent."""
         held, self._held = self._held, []
+        self.resume()  # first: whoever takes what is held may pause it again
         for piece in held:
             taker(piece)
         if self._is_whole:
@@ -108,7 +109,6 @@ class Wire(asyncio.Protocol):
             raise self._error
         self._taker, self._size = taker, 0
         self._end = end = self._loop.create_future()
-        self.resume()
         await end
 
     def pause(self) -> None:

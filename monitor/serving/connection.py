@@ -16,7 +16,7 @@ from typing import cast
 import httptools
 
 from monitor.clock import Clock
-from monitor.serving.messages import Answer, BrokenBody, Handler, Request, Response, Source, Written, told
+from monitor.serving.messages import HELD_LIMIT, Answer, BrokenBody, Handler, Request, Response, Source, Written, told
 
 HEAD_SECONDS = 20.0
 """For a request's head, from its first byte; of the first request, from the beginning of the connection."""
@@ -66,6 +66,8 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         """Bytes of its head in the chunks before this one; more than 0 while it is not whole."""
         self._chunk_size = self._begun = 0
+        self._unframed = 0
+        """Bytes since the last one of a body."""
         self._queue: deque[Request] = deque()
         self._served: Request | None = None
         """The request that is being answered."""
@@ -113,6 +115,12 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
         self._closed(self)
 
+    def eof_received(self) -> None:
+        """The client has left, or says no more: nobody waits for what is not sent yet."""
+        self._close()
+        if self._task is not None:
+            self._task.cancel()
+
     def pause_writing(self) -> None:
         self._stuck_until = self._clock.monotonic() + WRITE_SECONDS
         if self.source is not None:
@@ -122,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._stuck_until = None
         if self.source is not None:
             self.source.resume()
-        if self._task is None and not self._lingers:
+        if self._task is None and not self._is_over:
             self._next()
 
     def data_received(self, data: bytes) -> None:
@@ -131,9 +139,12 @@ class Connection(asyncio.Protocol):
         before = self._received
         at_rest = before is None or before.is_whole
         self._chunk_size, self._begun = len(data), 0
+        self._unframed += len(data)
         self._feed(data)
         if self._head_size:
             self._wait_for_head(before, at_rest)
+        elif self._unframed > HEAD_LIMIT and not (self._lingers or before is None or before.is_whole):
+            self._garbled(431, _TOO_LARGE)  # between or behind the chunks of a body
 
     def _wait_for_head(self, before: Request | None, at_rest: bool) -> None:
         """The chunk ended in the midst of a head. `before` is what was received before it; `at_rest`: nothing."""
@@ -191,7 +202,7 @@ class Connection(asyncio.Protocol):
         if self._is_replaying or self._is_deaf:
             return
         self._received = Request(self)
-        self._target, self._head_size = b"", 1
+        self._target, self._head_size, self._unframed = b"", 1, 0
         self._begun += 1
 
     def on_url(self, piece: bytes) -> None:
@@ -229,9 +240,14 @@ class Connection(asyncio.Protocol):
                 self._next()
 
     def on_body(self, piece: bytes) -> None:
-        if not self._is_deaf:
-            assert self._received is not None
-            self._received.take(piece)
+        if self._is_deaf or (request := self._received) is None:
+            return
+        self._unframed = 0
+        request.take(piece)
+        if request.size > HELD_LIMIT and request is not self._served and not self._lingers:
+            # Nobody reads it before its turn comes, and who is not read is not seen to leave.
+            self._queue.remove(request)
+            self._unfit(413, f"A request that waits for its turn has more than {HELD_LIMIT} bytes.")
 
     def on_message_complete(self) -> None:
         if self._is_deaf or self._received is None:
@@ -241,6 +257,8 @@ class Connection(asyncio.Protocol):
         self._received.end()
         if self._lingers:
             self._close()
+        else:
+            self.resume_body()  # else neither the next request is heard nor that the client leaves
 
     def _unfit(self, status: int, message: str) -> None:
         self._received = None
@@ -328,6 +346,7 @@ class Connection(asyncio.Protocol):
             return
         self._lingers = True
         self._is_deaf |= self._head_size > 0
+        self._queue.clear()
         self.deadline = self._clock.monotonic() + LINGER_SECONDS
         if request is not None:
             request.drop()
@@ -335,8 +354,14 @@ class Connection(asyncio.Protocol):
             transport.write_eof()
         self.resume_body()
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is answered."""
+        return self._lingers or self.transport is None or self.transport.is_closing()
+
     def _close(self) -> None:
         self._is_deaf = True
+        self._queue.clear()
         if self.transport is not None:
             self.deadline = self._clock.monotonic() + WRITE_SECONDS
             self.transport.close()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import cast
 
 from monitor.clock import Clock
@@ -32,6 +32,7 @@ class Server:
         self._handle, self._clock, self._most = handle, clock, most
         self._connections: set[Connection] = set()
         self._changed = asyncio.Event()
+        self._is_ending = False
 
     def __repr__(self) -> str:
         return f"<Server: {len(self)} of {self._most} connections>"
@@ -39,7 +40,7 @@ class Server:
     def __len__(self) -> int:
         return len(self._connections)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def serving(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
         """Answer on the socket while the block runs; what is being answered at its end may take a few seconds more."""
         patience = None if tls is None else HEAD_SECONDS
@@ -67,23 +68,27 @@ class Server:
             self.look()
 
     async def _end(self) -> None:
+        """Let what is being answered be answered, and what is written be read, for a while."""
+        self._is_ending = True
         for connection in list(self._connections):
             connection.end()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while any(connection.is_busy for connection in self._connections):
+                while self._connections:
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError:
-            pass
         for connection in list(self._connections):
-            if connection.is_busy:
-                connection.abort()
+            connection.abort()
 
     def _connection(self) -> asyncio.Protocol:
         if len(self._connections) >= self._most:
             return _Full(self._clock)
-        return Connection(self._handle, self._clock, self._connections.add, self._closed)
+        return Connection(self._handle, self._clock, self._opened, self._closed)
+
+    def _opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        if self._is_ending:
+            connection.end()  # a handshake that was under way
 
     def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -77,7 +77,7 @@ class Pages:
         except BadQuery as exc:
             return told(400, f"The query is wrong: {exc}.")
         except Exception:
-            log.exception("%s %s failed", request.method, path.encode("ascii", "backslashreplace").decode())
+            log.exception("%s %a failed", request.method, path)
             return told(500, "That failed; the daemon's log says why.")
 
     async def healthy(self, request: Request) -> Response:

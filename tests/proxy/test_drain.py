@@ -79,6 +79,18 @@ def test_calls_in_line_are_let_go_at_the_end(serve, world: World):
     assert world.sim.books.requests == 1
 
 
+def test_a_call_that_ends_as_the_time_does_spoils_no_drain(serve, world: World):
+    """There is nobody left to cut off: what waits is booked all the same."""
+    proxy = serve(world)
+
+    async def drain() -> None:
+        proxy.proxy._idle.clear()
+        await proxy.proxy.drain(0.0)
+
+    proxy.do(drain)
+    assert proxy.desk._loop is None
+
+
 # ---- the daemon as a process ----
 
 pytestmark = pytest.mark.processes

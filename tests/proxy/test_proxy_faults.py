@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 from guard_kit import PAID, World, chat, eventually
 from upstream_kit import ANSWER, JSON, SSE, Reply
-from wire_kit import ask, connect, hear, is_closed, post
+from wire_kit import ask, connect, get, hear, is_closed, post
 
 from monitor.proxy import upstream as upstream_module
+from monitor.transport.watch import Watch
 
 STREAM = json.dumps(chat(stream=True)).encode()
 EVENT = b'data: {"id":"gen-1","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
@@ -230,3 +231,22 @@ def test_modes_are_those_of_the_guard(serve, world: World):
     assert ask(proxy, post(json.dumps(chat(PAID)).encode())).status == 200
     row = world.settled()[0]
     assert (row["outcome"], row["reason"]) == ("success", "model_not_free")
+
+
+def test_an_answer_that_cannot_be_looked_at_is_one_answer_all_the_same(before, monkeypatch, caplog):
+    """It was handed on: no second one follows it, its row is closed, and the log has the reason."""
+
+    def broken(self, chunk):
+        raise ZeroDivisionError
+
+    proxy, _, world = before()
+    assert ask(proxy, post()).status == 200
+    world.settled()
+    monkeypatch.setattr(Watch, "feed", broken)
+    with connect(proxy) as connection:
+        connection.sendall(post())
+        assert hear(connection).status == 200
+        connection.sendall(get("/api/v1/key"))
+        assert hear(connection).status == 200
+    assert len(world.settled(2)) == 2
+    assert "could not be read" in caplog.text

@@ -147,6 +147,25 @@ async def test_a_reader_that_falls_behind_stops_the_upstream():
         assert len(await reply.read()) == size
 
 
+async def test_who_cannot_pass_on_what_was_held_is_not_given_more():
+    """The pause that the first pieces call for lasts, though what was held is taken only then."""
+    other = Other(b"", stays=True)
+    async with before(other) as upstream:
+        asking = asyncio.create_task(get(upstream))
+        while not upstream._busy:
+            await asyncio.sleep(0)
+        (wire,) = upstream._busy
+        await asyncio.sleep(0)
+        wire.data_received(OK + b"Content-Length: 900000\r\n\r\n" + b"x" * 300_000)
+        assert wire.is_paused
+        reply = await asking
+        taking = asyncio.create_task(reply.take(lambda piece: reply.pause()))
+        await asyncio.sleep(0)
+        assert wire.is_paused
+        wire.data_received(b"x" * 600_000)
+        await taking
+
+
 async def test_a_head_is_not_too_large_for_what_comes_with_it():
     """A long body that arrives in the same read as its head does not count to the head's bytes."""
     body = b"x" * 200_000

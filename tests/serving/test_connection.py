@@ -6,6 +6,7 @@ import asyncio
 import select
 import socket
 import threading
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from serving_kit import WAIT, rest
 from monitor.clock import FakeClock
 from monitor.serving import connection as serving
 from monitor.serving.connection import HEAD_LIMIT, HEADERS_LIMIT, QUEUE_LIMIT, Connection
-from monitor.serving.messages import BrokenBody, Request, Response, Written
+from monitor.serving.messages import HELD_LIMIT, BrokenBody, Request, Response, Written
 
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -119,6 +120,7 @@ class Stays(Written):
         (b"GET / HTTP/1.0\r\n\r\n", 200),
         (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
         (b"GET / HTTP/1.0\r\nHost: x\r\nhost: y\r\n\r\n", 400),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (head("Transfer-Encoding: gzip, chunked"), 400),
         (head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), 400),
         (b"\r\n\r\n" + LAST, 200),
@@ -126,7 +128,7 @@ class Stays(Written):
     ],
     ids=["head at its bound", "over it", "headers at their bound", "over it in number", "endless path",
          "endless header", "HTTP/2", "no host", "no host in HTTP/1.0", "two hosts", "two hosts in HTTP/1.0",
-         "gzip, chunked", "chunked twice", "empty lines first", "no HTTP"],
+         "chunks in HTTP/1.0", "gzip, chunked", "chunked twice", "empty lines first", "no HTTP"],
 )  # fmt: skip
 def test_what_is_too_large_or_ambiguous_is_told_so_and_ended(serve, request_, status):
     """At, and just over, each bound; the connection ends with it."""
@@ -244,6 +246,126 @@ def test_after_the_last_answer_half_a_head_becomes_no_request(serve):
         connection.sendall(more[9:])
     served.until(lambda: not len(served.server))
     assert asked == ["/one"]
+
+
+@pytest.mark.parametrize("size", [HELD_LIMIT, HELD_LIMIT + 1, 3 * HELD_LIMIT])
+def test_a_large_body_that_came_at_once_leaves_the_connection_open_for_more(serve, size):
+    """However much was there before anybody read it: the next request is heard, and so is the client's leaving."""
+    cancelled = threading.Event()
+
+    async def slow(request: Request) -> Response:
+        if request.method == "POST":
+            return await echo(request)
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return Response()
+
+    served = serve(slow)
+    with served.connect() as connection:
+        connection.sendall(head("Content-Length: 0"))
+        connection.recv(65536)
+        (one,) = served.server._connections
+        served.until(lambda: not one.is_busy)
+        served.do(lambda: one.data_received(head(f"Content-Length: {size}") + b"x" * size))
+        served.until(lambda: not one.is_busy)
+        connection.sendall(head(first="GET / HTTP/1.1"))
+        served.until(lambda: one.is_busy)
+    assert cancelled.wait(WAIT)
+
+
+def test_a_large_body_is_not_taken_before_its_turn(serve):
+    """Who is not read is not seen to leave, so a request that waits for its turn has no such body."""
+    go = threading.Event()
+
+    async def first(request: Request) -> Response:
+        while not go.is_set():
+            await asyncio.sleep(0.001)
+        return Response(200, b"[first]")
+
+    served = serve(first)
+    with served.connect() as connection:
+        connection.sendall(head(first="GET / HTTP/1.1") + head(f"Content-Length: {4 * HELD_LIMIT}"))
+        served.until(lambda: any(each._queue for each in served.server._connections))
+        connection.sendall(b"x" * 4 * HELD_LIMIT)
+        served.until(lambda: any(each._complaint for each in served.server._connections))
+        go.set()
+        told = rest(connection)
+    assert bodies(told) == [b"first"]
+    assert told.count(b"HTTP/1.1 413 ") == 1
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_than_its_bytes():
+    """A list of its pieces would take twenty times as much."""
+
+    request, pieces = Request(None), HELD_LIMIT // 2  # type: ignore[arg-type]
+    tracemalloc.start()
+    for number in range(pieces):
+        request.take(bytes([number & 1, 0]))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert request.body == b"\x00\x00\x01\x00" * (pieces // 2)
+    assert most < 3 * HELD_LIMIT
+
+
+@pytest.mark.parametrize("rest_", [b"0\r\nX: ", b"2;x="], ids=["trailers", "extensions"])
+def test_what_stands_between_and_behind_chunks_has_a_bound(serve, rest_):
+    """It is no body, so no other bound knows of it."""
+    with serve(echo).connect() as connection:
+        connection.sendall(head("Transfer-Encoding: chunked") + b"2\r\nhi\r\n" + rest_)
+        while not select.select([connection], [], [], 0)[0]:
+            connection.sendall(b"x" * 1024)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_leaves_answers_unread_and_hangs_up_is_forgotten(serve):
+    """A client that says no more, and does not take what it was sent, does not hold its connection for ever."""
+    begun, cancelled = threading.Event(), threading.Event()
+
+    async def endless(request: Request) -> Written:
+        begun.set()
+        try:
+            transport = request.line.transport
+            assert transport is not None
+            while True:
+                if transport.get_write_buffer_size() < 1000:
+                    transport.write(b"x" * 1000)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    clock = FakeClock()
+    served = serve(endless, clock)
+    with served.connect() as connection:
+        connection.sendall(head(first="GET / HTTP/1.1"))
+        assert begun.wait(WAIT)
+        (one,) = served.server._connections
+        served.until(lambda: one.transport.get_write_buffer_size() > 0)
+        connection.shutdown(socket.SHUT_WR)
+        assert cancelled.wait(WAIT)
+        clock.advance(serving.WRITE_SECONDS + 0.01)
+        served.do(served.server.look)
+        served.until(lambda: not len(served.server))
+
+
+def test_nothing_is_answered_on_a_connection_that_closes(serve):
+    """What was sent behind the last request is not asked, however slowly its answer is read."""
+    asked = []
+
+    async def last(request: Request) -> Response:
+        asked.append(request.target)
+        return Response(200, b"x" * 8_000_000, closes=True)
+
+    served = serve(last)
+    with served.connect() as connection:
+        connection.sendall(head(first="GET /1 HTTP/1.1") + head(first="GET /2 HTTP/1.1"))
+        served.until(lambda: any(each._stuck_until for each in served.server._connections))
+        assert len(rest(connection)) > 8_000_000
+    served.until(lambda: not len(served.server))
+    assert asked == ["/1"]
 
 
 def test_answers_that_nobody_reads_do_not_pile_up(serve):

@@ -57,6 +57,23 @@ def test_at_its_end_what_is_answered_is_answered_and_what_rests_is_ended(serve):
     assert b"\r\nConnection: close\r\n" in told
 
 
+def test_at_its_end_what_is_written_is_read(serve):
+    """The process that ends next would take the rest of a long answer with it."""
+
+    async def long(request: Request) -> Response:
+        return Response(200, b"x" * 8_000_000)
+
+    served = serve(long)
+    with served.connect() as connection:
+        connection.sendall(ASK)
+        served.until(lambda: any(each._stuck_until for each in served.server._connections))
+        end = threading.Thread(target=served.end)
+        end.start()
+        served.until(lambda: served.server._is_ending)
+        assert len(rest(connection)) > 8_000_000
+        end.join(WAIT)
+
+
 def test_what_takes_too_long_at_its_end_is_cut_off(serve, monkeypatch):
     """The end has a bound."""
     monkeypatch.setattr(serving, "PATIENCE_SECONDS", 0.01)

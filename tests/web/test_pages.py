@@ -145,7 +145,19 @@ async def test_a_defect_is_a_500_that_gives_nothing_away(pages, store, monkeypat
     answer = await (await pages(store)).get("/api/status")
     assert answer.status == 500
     assert "secret detail" not in await answer.text()
-    assert "GET /api/status failed" in caplog.text
+    assert "GET '/api/status' failed" in caplog.text
+
+
+async def test_no_path_writes_a_line_of_the_log(pages, store, monkeypatch, caplog):
+    """Decoded, it may hold a line feed and what a terminal obeys."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("monitor.web.site.gather", broken)
+    await (await pages(store)).get("/apps/x%0aINFO%20all%20is%20well%1b[31m")
+    (record,) = [record for record in caplog.records if record.name == "monitor.web"]
+    assert record.getMessage() == r"GET '/apps/x\nINFO all is well\x1b[31m' failed"
 
 
 async def test_a_slow_store_holds_up_nobody_else(pages, store, monkeypatch):
