@@ -24,7 +24,6 @@ def figures(
             if sample.name not in wanted or math.isnan(sample.value):
                 continue
             labels = {name: value for name, value in sample.labels.items() if value}
-            labels = {name: value for name, value in sample.labels.items() if value}
             own = {f"exported_{name}" if name in TAKEN else name: value for name, value in labels.items()}
             told.setdefault(sample.name, {})[tuple(sorted((own | who).items()))] = float(sample.value)
     return told

@@ -45,6 +45,9 @@ class Upstream:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._named = parts.netloc.encode("ascii")
         self._tls = tls
+        # Of two addresses, the one that answers sooner. This machine has but one that matters, and asyncio (3.11) loses
+        # the socket of a race that is called off.
+        self._race = None if url_is_loopback(base_url) else 0.25
         self._way = _proxy_for(base_url)
         self._idle: deque[Wire] = deque()
         self._busy: set[Wire] = set()
@@ -109,9 +112,9 @@ class Upstream:
             async with asyncio.timeout(CONNECT_SECONDS):
                 if self._way is not None:
                     return await self._by_way()
-                name = self._host if self._tls is not None else None
+                name, race = self._host if self._tls is not None else None, self._race
                 _, wire = await loop.create_connection(
-                    self._wire, self._host, self._port, ssl=self._tls, server_hostname=name, happy_eyeballs_delay=0.25
+                    self._wire, self._host, self._port, ssl=self._tls, server_hostname=name, happy_eyeballs_delay=race
                 )
                 return wire
         except TimeoutError:
