@@ -34,14 +34,18 @@ def interleaved(
     candidates: Mapping[str, Callable[[], object]],
     *,
     rounds: int = 40,
-    calls: int = 50,
+    calls: int | Mapping[str, int] = 50,
     bound: float | None = None,
 ) -> Result:
-    """Time each candidate `calls` times a round, in turn. The ratio is the median of the rounds' ratios of medians."""
+    """Time each candidate `calls` times a round, in turn. The ratio is the median of the rounds' ratios of medians.
+
+    With one number a candidate, those that are done in no time are timed more often: one slow moment is not theirs.
+    """
+    often = dict.fromkeys(candidates, calls) if isinstance(calls, int) else calls
     times: dict[str, list[float]] = {name: [] for name in candidates}
     ratios: dict[str, list[float]] = {name: [] for name in candidates}
-    for call in candidates.values():
-        for _ in range(calls):
+    for name, call in candidates.items():
+        for _ in range(often[name]):
             call()
     names = list(candidates)
     for number in range(rounds):
@@ -49,7 +53,7 @@ def interleaved(
         # Each round begins with another candidate: none is always the one after a garbage collection.
         for name in names[number % len(names) :] + names[: number % len(names)]:
             gc.collect()
-            spent = _timed(candidates[name], calls)
+            spent = _timed(candidates[name], often[name])
             times[name] += spent
             medians[name] = statistics.median(spent)
         for name in names:
