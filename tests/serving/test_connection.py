@@ -445,6 +445,16 @@ def test_who_dawdles_is_ended_when_the_time_is_up(serve, sent, limit):
     served.until(lambda: not len(served.server))
 
 
+def test_no_part_of_an_answer_waits_for_the_one_before(serve):
+    """Nagle's algorithm would hold a stream's first chunk until its head is acknowledged, which a client puts off."""
+    served = serve(echo)
+    with served.connect():
+        served.until(lambda: len(served.server) == 1)
+        (one,) = served.server._connections
+        connection = one.transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_connection_at_rest_holds_no_body(serve):
     """A thousand clients that once sent a long prompt would hold a thousand prompts."""
     served = serve(echo)
