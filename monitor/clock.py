@@ -33,11 +33,16 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. A call reads it twenty times, so its methods are the system's own functions."""
+    """The machine's clock."""
 
-    now = staticmethod(time.time)
-    monotonic = staticmethod(time.monotonic)
-    sleep = staticmethod(time.sleep)
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class FakeClock:

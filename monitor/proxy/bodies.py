@@ -12,6 +12,9 @@ HEAD_START_SECONDS = 20.0
 SLOWEST_BYTES_A_SECOND = 16 * 1024
 """A body has the head start, and then a second for each so many bytes."""
 
+TYPE_LIMIT = 256
+"""Letters of a content type that are looked at: the media type is in them, or none that anybody knows."""
+
 _FORM_OF_CURL = "application/x-www-form-urlencoded"
 
 
@@ -21,7 +24,7 @@ def check_type(request: Request, path: str) -> None:
     `curl -d` says that it sends a form. What begins as JSON cannot be a browser's form, which would spell `{` as `%7B`;
     what a script of a page sends has an `Origin`.
     """
-    media = _media_type(request.headers.get("content-type", ""))
+    media = _media_type(request.headers.get("content-type", "")[:TYPE_LIMIT])
     if media in ("", "application/json") or (media.startswith("application/") and media.endswith("+json")):
         return
     if media == _FORM_OF_CURL and "origin" not in request.headers:
@@ -34,7 +37,7 @@ def check_type(request: Request, path: str) -> None:
 
 def is_form_of_curl(request: Request) -> bool:
     """Whether the type is that of `curl -d`: then it is JSON all the same, or no body that anybody could judge."""
-    return _media_type(request.headers.get("content-type", "")) == _FORM_OF_CURL
+    return _media_type(request.headers.get("content-type", "")[:TYPE_LIMIT]) == _FORM_OF_CURL
 
 
 @lru_cache(maxsize=256)

@@ -37,6 +37,9 @@ ROOT = "/api/v1"
 BESIDE = "/api/alpha/decisions"
 """The one inference endpoint of OpenRouter's that is not below `/api/v1`."""
 
+PATH_LIMIT = 1024
+"""Letters of a path; OpenRouter has none that comes near. What is found out about paths is kept, here and below."""
+
 THREADS = 8
 CUT_SECONDS = 10.0
 """How long calls that were cut off may take to be booked."""
@@ -72,7 +75,7 @@ class Proxy:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="monitor-proxy")
         self._means = Means(desk, upstream, turns, self.figures, self._threads, shell_of(fetch, self._threads))
         # Looked up, for a path is spelled out, decoded and judged in a hundred steps, and apps know few of them.
-        self._way = lru_cache(maxsize=1024)(self._find_way)
+        self._known_way = lru_cache(maxsize=1024)(self._find_way)
         self._guards: dict[str, Guard] = {}
         self._key = b""
         self._open: set[asyncio.Task[object]] = set()
@@ -144,10 +147,14 @@ class Proxy:
             raise Turned(Problem(401, "no_key", message, closes=True))
         return await (self._judge(request, app, way) if method == "POST" else self._pass(request, way))
 
+    def _way(self, target: str) -> _Way | None:
+        # A long one is no usual path, and must not fill the memory with what is kept.
+        return self._known_way(target) if len(target) <= PATH_LIMIT else self._find_way(target)
+
     def _find_way(self, target: str) -> _Way | None:
         """Where a request for `target` goes; None for what could lead out of `/api/v1`."""
         path = target.partition("?")[0]
-        if not is_plain(target) or not (path.startswith(f"{ROOT}/") or path == BESIDE):
+        if len(path) > PATH_LIMIT or not is_plain(target) or not (path.startswith(f"{ROOT}/") or path == BESIDE):
             return None
         base = self.settings.base_url
         url = self._upstream.root + target if path == BESIDE else base + target[len(ROOT) :]

@@ -80,7 +80,7 @@ class Access:
         return right and scheme.lower() == "bearer"
 
     def _is_ours(self, authority: str) -> bool:
-        name = _host_of(authority)
+        name = _host_of(authority) if len(authority) <= 300 else ""
         return name in self._names or is_loopback(name)
 
 

@@ -14,6 +14,7 @@ from monitor.proxy import bodies
 from monitor.serving import connection as serving
 from monitor.serving import server
 from monitor.simulator.server import Simulator
+from monitor.transport.headers import _kept as names_kept
 from tests.fakes.proxy import ServedProxy
 
 BODY = json.dumps(chat()).encode()
@@ -83,6 +84,21 @@ def test_what_is_wrong_is_turned_away(strict, request_, status):
     assert heard.status == status
     assert KEY.encode() not in heard.raw
     assert world.sim.books.requests == before + (status == 200)
+
+
+def test_what_strangers_send_is_not_kept(strict):
+    """What is remembered of paths and names is short: a thousand long ones would fill the memory."""
+    proxy, _ = strict
+    long = "x" * 2000
+    ask(proxy, get("/api/v1/models"))
+    ask(proxy, post(BODY, kind="text/plain"))
+    ways, names = proxy.proxy._known_way.cache_info().currsize, names_kept.cache_info().currsize
+    assert ask(proxy, get(f"/api/v1/models?{long}", f"X-{long}: y")).status == 200
+    assert ask(proxy, get(f"/api/v1/{long}")).status == 400
+    assert ask(proxy, get("/api/v1/models", host=long)).status == 403
+    assert ask(proxy, post(BODY, kind=f"text/{long}")).status == 415
+    way = proxy.proxy._known_way
+    assert (way.cache_info().currsize, names_kept.cache_info().currsize) == (ways, names)
 
 
 def test_a_hidden_second_request_is_none(proxy, world):

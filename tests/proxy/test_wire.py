@@ -13,7 +13,7 @@ import pytest
 from monitor.errors import ConfigError
 from monitor.proxy import upstream as upstream_module
 from monitor.proxy.upstream import Reply, Upstream
-from monitor.proxy.wire import Broken, Silent, Unreachable
+from monitor.proxy.wire import Broken, Silent, Unreachable, Wire
 from tests.fakes.certificates import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -61,6 +61,15 @@ async def before(other: Other, tls: ssl.SSLContext | None = None, **more: object
 
 async def get(upstream: Upstream, method: str = "GET") -> Reply:
     return await upstream.send(method, f"{upstream.base_url}/x?y=1", [(b"A", b"b")], None)
+
+
+async def asked(upstream: Upstream) -> Wire:
+    """The connection over which something is being asked."""
+    while not upstream._busy:
+        await asyncio.sleep(0)
+    (wire,) = upstream._busy
+    await asyncio.sleep(0)
+    return wire
 
 
 async def test_a_connection_is_used_again_after_each_answer():
@@ -152,10 +161,7 @@ async def test_who_cannot_pass_on_what_was_held_is_not_given_more():
     other = Other(b"", stays=True)
     async with before(other) as upstream:
         asking = asyncio.create_task(get(upstream))
-        while not upstream._busy:
-            await asyncio.sleep(0)
-        (wire,) = upstream._busy
-        await asyncio.sleep(0)
+        wire = await asked(upstream)
         wire.data_received(OK + b"Content-Length: 900000\r\n\r\n" + b"x" * 300_000)
         assert wire.is_paused
         reply = await asking
@@ -172,10 +178,7 @@ async def test_a_head_is_not_too_large_for_what_comes_with_it():
     other = Other(b"", stays=True)
     async with before(other) as upstream:
         asking = asyncio.create_task(get(upstream))
-        while not upstream._busy:
-            await asyncio.sleep(0)
-        (wire,) = upstream._busy
-        await asyncio.sleep(0)
+        wire = await asked(upstream)
         wire.data_received(OK + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
         assert await (await asking).read() == body
 
