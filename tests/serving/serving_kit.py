@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from monitor.clock import Clock
-from monitor.serving.messages import Handler
+from monitor.serving.messages import BrokenBody, Handler, Request, Response
 from monitor.serving.server import Server
 
 WAIT = 30.0
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Served:
@@ -82,3 +83,22 @@ def rest(connection: socket.socket) -> bytes:
         while more := connection.recv(65536):
             raw += more
     return raw
+
+
+def head(*lines: str, first: str = "POST /a HTTP/1.1") -> bytes:
+    return "\r\n".join([first, "Host: x", *lines, "", ""]).encode()
+
+
+async def echo(request: Request) -> Response:
+    """Tells what it was asked."""
+    try:
+        while not request.is_whole:
+            await request.more()
+    except BrokenBody:
+        return Response(400, b"broken", closes=True)
+    return Response(200, b"[%b %b %b]" % (request.method.encode(), request.target.encode(), request.body))
+
+
+def bodies(raw: bytes) -> list[bytes]:
+    """What `echo` told, in order."""
+    return [part.partition(b"]")[0] for part in raw.split(b"[")[1:]]
